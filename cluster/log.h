@@ -1,0 +1,40 @@
+#ifndef NIGHTSHIFT_CLUSTER_LOG_H
+#define NIGHTSHIFT_CLUSTER_LOG_H
+/*
+ * The log on stderr: one line an event, key=value or (log.format: json) one object a line, time always UTC.
+ * Only rank 0 speaks. No value, id or key of a patient's row and no level name ever goes into it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum ns_log_level { NS_LOG_INFO, NS_LOG_WARN } ns_log_level;
+typedef enum ns_log_format { NS_LOG_TEXT, NS_LOG_JSON } ns_log_format;
+
+/*
+ * Opens the log of this process. Every line carries run and verb.
+ *   speaks  in  rank 0 passes true; false silences the process
+ *   quiet   in  true drops info lines, keeps warnings
+ */
+typedef struct ns_log_setup {
+    const char *verb; /* copied */
+    char run[17];     /* hex id of this life */
+    ns_log_format format;
+    bool speaks, quiet;
+} ns_log_setup;
+void ns_log_open(const ns_log_setup *setup);
+
+/*
+ * One event: ns_log(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is key=value pairs
+ * separated by single spaces; values with spaces must be quoted by the caller with "…".
+ */
+void ns_log(ns_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* As ns_log at level info, but at most one line a second; the others are dropped. */
+void ns_log_progress(const char *event, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Seconds on a clock that never runs backwards; for rates and time limits, never for anything published. */
+double ns_seconds(void);
+
+/* "2026-11-21T02:30:07Z": now. buffer holds at least 21 bytes. Returns buffer. */
+char *ns_utc_now(char *buffer);
+#endif

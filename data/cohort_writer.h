@@ -1,0 +1,39 @@
+#ifndef NIGHTSHIFT_DATA_COHORT_WRITER_H
+#define NIGHTSHIFT_DATA_COHORT_WRITER_H
+/*
+ * Writes a cohort file column by column in blocks of rows: chunks of 65,536 rows, shuffle + deflate 1, object times off.
+ * The file stands under its own name only after finish: until then it is PATH.tmp.PID. Local.
+ */
+#include <stdint.h>
+
+#include "cluster/status.h"
+#include "data/cohort.h"
+#include "data/texts.h"
+
+typedef struct ns_cohort_writer ns_cohort_writer;
+
+typedef struct ns_cohort_options {
+    int64_t chunk_rows;   /* 0: 65,536 */
+    int32_t deflate;      /* 0..9; 0: no filter. -1: the default, 1 */
+} ns_cohort_options;
+
+/* NS_EIO: cannot create. n_rows may be -1: set by the first finished column. */
+ns_status ns_cohort_writer_open(ns_cohort_writer **out, const char *path, const ns_cohort_options *options);
+
+/* Begins a column; its rows are appended in order by the calls below, then the next begins. unit, description may be NULL.
+   A name with '/' is written as %2F. NS_EIO. */
+ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns_column_kind kind, bool is_text,
+                                  const char *unit, const char *description);
+ns_status ns_cohort_writer_numbers(ns_cohort_writer *writer, const float *values, int64_t n);
+ns_status ns_cohort_writer_codes(ns_cohort_writer *writer, const int32_t *codes, int64_t n);
+ns_status ns_cohort_writer_times(ns_cohort_writer *writer, const int64_t *times, int64_t n);
+ns_status ns_cohort_writer_id_ints(ns_cohort_writer *writer, const int64_t *ids, int64_t n);
+ns_status ns_cohort_writer_id_texts(ns_cohort_writer *writer, const ns_texts *ids);
+
+/* The levels of the category column just written, in the order of its codes. NS_EIO. */
+ns_status ns_cohort_writer_levels(ns_cohort_writer *writer, const ns_texts *levels);
+
+/* Closes, syncs, reads back, renames. NS_EIO; the file is removed then. After it only close may be called. */
+ns_status ns_cohort_writer_finish(ns_cohort_writer *writer);
+void ns_cohort_writer_close(ns_cohort_writer **writer); /* of an unfinished writer: abandons and deletes */
+#endif

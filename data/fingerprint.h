@@ -1,0 +1,33 @@
+#ifndef NIGHTSHIFT_DATA_FINGERPRINT_H
+#define NIGHTSHIFT_DATA_FINGERPRINT_H
+/*
+ * The content fingerprint of a table (design.md, section 6): for each column, BLAKE2b-256 of every block of 1,024 global
+ * rows, then of the block digests in order, then of (name, kind, that digest); the table's is BLAKE2b-256 of the column
+ * digests in name order. Files, chunks, compression and level tables do not matter.
+ *
+ * Cells: number: float32 bits little-endian, -0 as +0, one NaN (0x7fc00000); 8 bytes little-endian for the rest: time and
+ * int64 id: the value; category and text: ns_hash64 of the text, 0 where missing.
+ */
+#include <mpi.h>
+#include <stdint.h>
+
+#include "cluster/status.h"
+#include "data/cohort.h"
+#include "data/shard.h"
+
+typedef struct ns_fingerprint ns_fingerprint;
+
+/* columns in any order; names and kinds are copied. shard: the rows this rank will add. Local. NS_ENOMEM. */
+ns_status ns_fingerprint_create(ns_fingerprint **out, const char *const *names, const ns_column_kind *kinds, int32_t n_columns,
+                                int64_t n_rows_global, ns_shard shard);
+void ns_fingerprint_destroy(ns_fingerprint **fingerprint);
+
+/* Adds rows [first, first + n) of column index `column`: first and, unless it ends the shard, n are multiples of 1,024. Each
+   row once, in any order of calls. Local; different columns and ranges may be added from different threads. Cannot fail. */
+void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const float *values);
+void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const uint64_t *words);
+
+/* Gathers block digests. digests: [n_columns][65] hex in the order given to create; table: 65 bytes. Same on all ranks.
+   Collective. NS_ENOMEM. */
+ns_status ns_fingerprint_finish(ns_fingerprint *fingerprint, char (*digests)[65], char table[65], MPI_Comm comm);
+#endif

@@ -1,0 +1,21 @@
+#ifndef NIGHTSHIFT_DATA_HASH_H
+#define NIGHTSHIFT_DATA_HASH_H
+/* Hashes of libsodium under the names that this project uses. All are local and cannot fail. */
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ns_hash128 { uint64_t hi, lo; } ns_hash128; /* both 0: missing */
+
+/* The first 8 (16) bytes of BLAKE2b-256 of a text, little-endian. Never 0 (0, 0), which means missing. */
+uint64_t ns_hash64(const char *text, size_t n_bytes);
+ns_hash128 ns_hash128_of(const char *text, size_t n_bytes);
+
+/* As above for an int64, hashed as its decimal text. */
+ns_hash128 ns_hash128_of_int(int64_t value);
+
+void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes);
+
+/* Lower-case hex of SHA-256 with its terminating 0. */
+void ns_sha256_hex(char hex[65], const void *bytes, size_t n_bytes);
+void ns_hex(char *out, const uint8_t *bytes, size_t n_bytes); /* out: 2 * n_bytes + 1 */
+#endif

@@ -1,0 +1,34 @@
+#ifndef NIGHTSHIFT_KERNELS_DEVICE_H
+#define NIGHTSHIFT_KERNELS_DEVICE_H
+/*
+ * One device of one rank, and the tables of operations that a backend offers on it. The cpu backend is always there and
+ * defines what every operation means; others must give its bytes.
+ */
+#include "cluster/status.h"
+#include "kernels/link.h"
+
+struct ns_forest_ops;
+struct ns_scorer_ops;
+
+typedef struct ns_device {
+    const char *name; /* "cpu" */
+    const char *level; /* the instruction set in use: "baseline", "avx2", "avx512" */
+    ns_link link;
+    int n_threads; /* > 0 */
+    const struct ns_forest_ops *forest;
+    const struct ns_scorer_ops *scorer;
+    void *state; /* the backend's own, NULL for cpu */
+} ns_device;
+
+/*
+ * Opens the device of this rank and checks, on every thread, rounding mode, FTZ and DAZ.
+ *   out        out  owned by the caller, closed with ns_device_close; NULL on failure
+ *   name       in   "auto", "cpu" or "cuda"
+ *   n_threads  in   threads that kernels may use, > 0
+ *   link       in   copied
+ * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not) or
+ * NS_EINVAL (NIGHTSHIFT_CPU is not baseline, avx2 or avx512).
+ */
+ns_status ns_device_open(ns_device **out, const char *name, int n_threads, const ns_link *link);
+void ns_device_close(ns_device **device);
+#endif

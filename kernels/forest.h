@@ -1,0 +1,102 @@
+#ifndef NIGHTSHIFT_KERNELS_FOREST_H
+#define NIGHTSHIFT_KERNELS_FOREST_H
+/*
+ * Training of boosted trees on one device of each rank. One object, in this order:
+ *
+ *   create                        memory for rows, labels, weights; category features know their bins already
+ *   for batches of number features, as many as memory for their floats allows:
+ *       repeat  count_slab (every slab of every feature of the batch, training rows)
+ *               count_done        sums over ranks; says whether the batch needs another pass
+ *   for every feature: bin_slab   (training and validation rows)
+ *   seal                          rows ready; margins set from trees made earlier (resume) or the base
+ *   round, round, …               one tree per output each, with its sums over ranks
+ *   read_margins, destroy
+ *
+ * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows; row_number names each row's
+ * global number, the only identity that sampling and rounding use. Results depend on the multiset of (row_number, values,
+ * label, weight, set) and the settings alone, never on ranks, threads, order of local rows, slabs or batch.
+ * Formulas, ties and constants: design.md sections 7 and 10; each operation's header in this folder.
+ */
+#include "kernels/device.h"
+#include "kernels/trees.h"
+
+typedef enum ns_objective { NS_BINARY = 0 } ns_objective;
+
+typedef struct ns_forest_settings {
+    ns_objective objective;
+    uint64_t seed;
+    double learning_rate;
+    int32_t max_leaves;         /* >= 2 */
+    int32_t max_depth;          /* 0: no limit */
+    double l1, l2;
+    double min_gain;            /* a split's gain must exceed it */
+    int64_t min_rows;           /* on each side */
+    double min_hessian;         /* on each side */
+    int32_t max_bins;           /* value bins of a number feature, 2..255 */
+    double category_smoothing;  /* 200 */
+    double category_l2;         /* 10 */
+    int64_t category_split_rows;/* 100: rows a level needs at a node to be sorted */
+    double row_sample;          /* (0, 1] */
+    double column_sample;       /* (0, 1] per tree */
+    double column_sample_node;  /* (0, 1] per node, of the tree's columns */
+    int32_t gradient_bits;      /* 0: chosen by the rule of design.md; 12: narrow; 30: wide */
+    int32_t batch;              /* leaves opened ahead per step, >= 1; never changes a byte */
+} ns_forest_settings;
+
+typedef struct ns_forest_plan {
+    ns_forest_settings settings;
+    int64_t n_train, n_valid;       /* this rank's */
+    int64_t n_train_global;         /* over all ranks, > 0 */
+    int32_t n_features;
+    const ns_feature_kind *kind;    /* [n_features] copied */
+    const int32_t *n_bins;          /* [n_features] category: its bins, 2..65537; number: ignored. copied */
+    const int64_t *row_number;      /* [n_train + n_valid] copied */
+    const float *label;             /* [n_train + n_valid] binary: 0 or 1. copied */
+    const float *weight;            /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
+} ns_forest_plan;
+
+/* Values of one feature for some rows; exactly one of number and bin is set. Borrowed for the call. */
+typedef struct ns_slab {
+    int32_t feature;
+    int64_t first_row, n_rows; /* local rows */
+    const float *number;       /* [n_rows] NaN is missing, no infinities unless the caller means them as values */
+    const int32_t *bin;        /* [n_rows] category bins, see trees.h */
+} ns_slab;
+
+/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * log loss), w' the weight
+   divided by the power of two that brings the largest weight of the table to (0.5, 1]; the mean is loss / weight sum. */
+typedef struct ns_round {
+    ns_i128 train_loss, valid_loss;     /* after this round's trees */
+    ns_i128 train_weight, valid_weight; /* sums of rne(2^40 * w') */
+    int32_t n_leaves;                   /* of this round's trees */
+} ns_round;
+
+typedef struct ns_forest ns_forest;
+
+typedef struct ns_forest_ops {
+    const char *name;
+    /* Takes all memory that does not depend on cuts. Collective over the link (base margin, largest weight).
+       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, weights that sum to 0). */
+    ns_status (*create)(ns_forest **out, ns_device *device, const ns_forest_plan *plan);
+    /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local. */
+    ns_status (*count_slab)(ns_forest *forest, const ns_slab *slab);
+    /* Ends a pass over features [first, first + n). *more: they need one more pass over the same slabs. Collective. */
+    ns_status (*count_done)(ns_forest *forest, int32_t first, int32_t n, bool *more);
+    /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more). Local. */
+    ns_status (*bin_slab)(ns_forest *forest, const ns_slab *slab);
+    /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty). Collective. */
+    ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
+    /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective. */
+    ns_status (*round)(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
+    /* Margins of local rows [first, first + n) in units of 2^-k, base included. Local. */
+    ns_status (*read_margins)(ns_forest *forest, int64_t first, int64_t n, int64_t *margins);
+    /* The cuts of a number feature: *cuts is borrowed until destroy, *n_cuts <= max_bins - 1; 0 for a category. Local. */
+    void (*cuts)(const ns_forest *forest, int32_t feature, const float **cuts, int32_t *n_cuts);
+    /* Base margin in units of 2^-k, and k. Local. */
+    void (*base)(const ns_forest *forest, int64_t *base, int32_t *k);
+    void (*destroy)(ns_forest **forest);
+} ns_forest_ops;
+
+/* Bytes that create, seal and the largest batch of n_count_features count passes take on one rank; for check's plan. */
+int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features);
+#endif
