@@ -2,6 +2,7 @@
 #define NIGHTSHIFT_CLUSTER_AGREE_H
 /* Between local work that can fail and the next collective call: all ranks failed, or none did. */
 #include <mpi.h>
+#include <stddef.h>
 
 #include "cluster/status.h"
 

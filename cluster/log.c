@@ -7,6 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cluster/line.h"
+
+enum { LINE = 4096, PAIRS = 3500 }; /* bytes; longer ones are cut */
+
 static struct {
     ns_log_setup setup;
     char verb[32];
@@ -37,34 +41,47 @@ char *ns_utc_now(char *buffer)
     return buffer;
 }
 
-/* Appends one JSON string; text is UTF-8 and already free of control characters except quotes and backslashes. */
+/* Appends one JSON string. Between quotes of its own the text may hold \\" and \\\\, as JSON has them too. */
 static size_t add_string(char *out, size_t at, size_t size, const char *text, size_t length)
 {
     if (at < size) out[at++] = '"';
     for (size_t i = 0; i < length && at + 8 < size; i++) {
-        unsigned char c = (unsigned char)text[i];
+        char c = text[i];
+        bool escape = c == '\\' && i + 1 < length && (text[i + 1] == '"' || text[i + 1] == '\\');
+        if (escape) c = text[++i];
         if (c == '"' || c == '\\') out[at++] = '\\';
-        if (c < 0x20)
-            at += (size_t)snprintf(out + at, size - at, "\\u%04x", c);
-        else
-            out[at++] = (char)c;
+        out[at++] = c;
     }
     if (at < size) out[at++] = '"';
     return at;
 }
 
-/* True where a bare value may stand in JSON as a number. */
+static size_t n_digits(const char *text, size_t length, size_t at)
+{
+    size_t n = 0;
+    while (at + n < length && text[at + n] >= '0' && text[at + n] <= '9') n++;
+    return n;
+}
+
+/* True where a bare value may stand in JSON as a number: -12, 0.5, 1.2e6. */
 static bool is_number(const char *text, size_t length)
 {
-    size_t i = length > 0 && text[0] == '-' ? 1 : 0;
-    size_t digits = 0, dots = 0;
-    if (length > i + 1 && text[i] == '0' && text[i + 1] != '.') return false;
-    for (; i < length; i++) {
-        if (text[i] >= '0' && text[i] <= '9') digits++;
-        else if (text[i] == '.' && dots == 0 && digits > 0) dots++;
-        else return false;
+    size_t at = length > 0 && text[0] == '-' ? 1 : 0, whole = n_digits(text, length, at), part;
+    if (whole == 0 || (whole > 1 && text[at] == '0')) return false;
+    at += whole;
+    if (at < length && text[at] == '.') {
+        part = n_digits(text, length, at + 1);
+        if (part == 0) return false;
+        at += 1 + part;
     }
-    return digits > 0 && text[length - 1] != '.';
+    if (at < length && text[at] == 'e') {
+        at++;
+        if (at < length && (text[at] == '-' || text[at] == '+')) at++;
+        part = n_digits(text, length, at);
+        if (part == 0 || part > 2) return false; /* longer ones may be beyond a double, and are ids rather */
+        at += part;
+    }
+    return at == length;
 }
 
 /* key=value key="a b" … to ,"key":value,"key":"a b" */
@@ -75,17 +92,18 @@ static size_t add_pairs(char *out, size_t at, size_t size, const char *pairs)
         while (*c == ' ') c++;
         const char *key = c;
         while (*c != '\0' && *c != '=') c++;
-        if (*c != '=' || at + 16 >= size) break;
+        size_t n_key = (size_t)(c - key);
+        if (*c != '=' || at + n_key + 24 >= size) break;
         out[at++] = ',';
-        at = add_string(out, at, size, key, (size_t)(c - key));
-        if (at < size) out[at++] = ':';
+        at = add_string(out, at, size, key, n_key);
+        out[at++] = ':';
         c++;
         bool quoted = *c == '"';
         if (quoted) c++;
         const char *value = c;
-        while (*c != '\0' && *c != (quoted ? '"' : ' ')) c++;
+        while (*c != '\0' && *c != (quoted ? '"' : ' ')) c += quoted && c[0] == '\\' && c[1] != '\0' ? 2 : 1;
         size_t length = (size_t)(c - value);
-        if (!quoted && is_number(value, length) && at + length < size) {
+        if (!quoted && is_number(value, length) && at + length + 8 < size) {
             memcpy(out + at, value, length);
             at += length;
         } else {
@@ -98,35 +116,54 @@ static size_t add_pairs(char *out, size_t at, size_t size, const char *pairs)
 
 static void write_line(ns_log_level level, const char *event, const char *pairs)
 {
-    char ts[21], line[4096];
+    char ts[21], line[LINE];
     const char *name = level == NS_LOG_WARN ? "warn" : "info";
     ns_utc_now(ts);
-    int n;
     if (the_log.setup.format == NS_LOG_JSON) {
-        n = snprintf(line, sizeof line, "{\"ts\":\"%s\",\"level\":\"%s\",\"run\":\"%s\",\"verb\":\"%s\",\"event\":\"%s\"", ts, name,
-                     the_log.setup.run, the_log.verb, event);
-        size_t at = add_pairs(line, (size_t)n, sizeof line - 3, pairs);
+        size_t room = sizeof line - 3; /* behind it the brace, the end of the line, and a 0 */
+        int n = snprintf(line, room, "{\"ts\":\"%s\",\"level\":\"%s\",\"run\":\"%s\",\"verb\":\"%s\",\"event\":\"%.64s\"",
+                         ts, name, the_log.setup.run, the_log.verb, event);
+        size_t at = add_pairs(line, (size_t)n, room, pairs);
         line[at++] = '}';
-        line[at++] = '\n';
-        n = (int)at;
+        line[at] = '\0';
     } else {
-        n = snprintf(line, sizeof line - 1, "ts=%s level=%s run=%s verb=%s event=%s%s%s", ts, name, the_log.setup.run,
-                     the_log.verb, event, pairs[0] != '\0' ? " " : "", pairs);
-        if (n > (int)sizeof line - 2) n = (int)sizeof line - 2;
-        line[n++] = '\n';
+        snprintf(line, sizeof line - 1, "ts=%s level=%s run=%s verb=%s event=%.64s%s%s", ts, name, the_log.setup.run,
+                 the_log.verb, event, pairs[0] != '\0' ? " " : "", pairs);
     }
+    ns_line_clean(line);
+    size_t n = strlen(line);
+    line[n++] = '\n';
     /* One write, so that lines of several processes do not mix; a log that cannot be written stops nothing. */
-    if (write(STDERR_FILENO, line, (size_t)n) < 0) return;
+    if (write(STDERR_FILENO, line, n) < 0) return;
 }
 
-void ns_log(ns_log_level level, const char *event, const char *format, ...)
+char *ns_log_value(char *out, size_t size, const char *text)
+{
+    size_t at = 0;
+    if (size < 4) {
+        if (size > 0) out[0] = '\0';
+        return out;
+    }
+    out[at++] = '"';
+    for (const char *c = text; *c != '\0' && at + 4 < size; c++) {
+        if (*c == '"' || *c == '\\') out[at++] = '\\';
+        out[at++] = *c;
+    }
+    out[at++] = '"';
+    out[at] = '\0';
+    ns_line_clean(out);
+    return out;
+}
+
+void ns_log_event(ns_log_level level, const char *event, const char *format, ...)
 {
     if (!the_log.setup.speaks || (the_log.setup.quiet && level == NS_LOG_INFO)) return;
-    char pairs[3500];
+    char pairs[PAIRS];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(pairs, sizeof pairs, format, arguments);
     va_end(arguments);
+    ns_line_clean(pairs);
     write_line(level, event, pairs);
 }
 
@@ -136,10 +173,11 @@ void ns_log_progress(const char *event, const char *format, ...)
     double now = ns_seconds();
     if (now - the_log.last_progress < 1.0) return;
     the_log.last_progress = now;
-    char pairs[3500];
+    char pairs[PAIRS];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(pairs, sizeof pairs, format, arguments);
     va_end(arguments);
+    ns_line_clean(pairs);
     write_line(NS_LOG_INFO, event, pairs);
 }

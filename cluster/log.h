@@ -5,6 +5,7 @@
  * Only rank 0 speaks. No value, id or key of a patient's row and no level name ever goes into it.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum ns_log_level { NS_LOG_INFO, NS_LOG_WARN } ns_log_level;
@@ -24,12 +25,16 @@ typedef struct ns_log_setup {
 void ns_log_open(const ns_log_setup *setup);
 
 /*
- * One event: ns_log(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is key=value pairs
- * separated by single spaces; values with spaces must be quoted by the caller with "…".
+ * One event: ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is key=value pairs
+ * separated by single spaces. A value that may hold a space or a quote (every path and message) goes through
+ * ns_log_value. With log.format json a bare value that is a number becomes one; quoted values stay texts.
  */
-void ns_log(ns_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void ns_log_event(ns_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* As ns_log at level info, but at most one line a second; the others are dropped. */
+/* text as a value for ns_log_event: in quotes, with \" and \\ where needed, cut to size bytes. Returns out. */
+char *ns_log_value(char *out, size_t size, const char *text);
+
+/* As ns_log_event at level info, but at most one line a second; the others are dropped. */
 void ns_log_progress(const char *event, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Seconds on a clock that never runs backwards; for rates and time limits, never for anything published. */

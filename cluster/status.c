@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cluster/line.h"
+
 /* One record per process. The lock is for OpenMP threads that fail at once; the first one wins. */
 static ns_error last_error = {.code = NS_OK, .rank = -1};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -19,9 +21,7 @@ ns_status ns_fail(ns_status code, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(last_error.message, sizeof last_error.message, format, arguments);
         va_end(arguments);
-        /* A message is one line whatever a path or a library put into it. */
-        for (char *c = last_error.message; *c != '\0'; c++)
-            if ((unsigned char)*c < 0x20) *c = ' ';
+        ns_line_clean(last_error.message); /* whatever a path or a library put into it */
     }
     pthread_mutex_unlock(&lock);
     return code;
