@@ -18,7 +18,8 @@ typedef enum ns_option_kind {
 enum {
     NS_OPT_BUNDLE = 1,   /* decides the model: stands in bundle/job.yaml and in a resume's identity */
     NS_OPT_SITE = 2,     /* may stand in a site file */
-    NS_OPT_SCALAR_TOO = 4 /* a list that may be given as one scalar */
+    NS_OPT_SCALAR_TOO = 4, /* a list that may be given as one scalar */
+    NS_OPT_NAME = 8 /* a text of 1 to 100 letters, digits and . _ -, beginning with a letter or digit: it names a folder */
 };
 
 /* One row of the option table. */
@@ -56,7 +57,8 @@ typedef struct ns_job_sources {
 ns_status ns_job_parse(ns_job **out, const ns_job_sources *sources);
 void ns_job_destroy(ns_job **job);
 
-/* As parse, but goes on after an error and hands every message to `problem` (for `check`); NS_OK when there was none. */
+/* As parse, but hands every message to `problem` (for `check`), site file first, then job file, each by line, then --set;
+   NS_EINVAL when there was one, with nothing put on record by ns_fail. NS_ENOMEM. */
 ns_status ns_job_check(const ns_job_sources *sources, void (*problem)(void *context, const char *message), void *context);
 
 bool ns_job_has(const ns_job *job, const char *key);              /* given or with a fallback */
@@ -67,6 +69,9 @@ double ns_job_number(const ns_job *job, const char *key);         /* NUMBER, SEC
 bool ns_job_flag(const ns_job *job, const char *key);
 int64_t ns_job_list(const ns_job *job, const char *key, const char *const **items); /* TEXTS, PATHS; 0 where unset */
 const char *ns_job_place(const ns_job *job, const char *key);     /* "readmission.yaml:14", "--set", "site.yaml:3", "default" */
+
+/* The job file's folder, absolute. */
+const char *ns_job_folder(const ns_job *job);
 
 /* A path of the job with {as_of} replaced; freed by the caller. NS_EINVAL: {as_of} stands there and as_of is NULL. */
 ns_status ns_job_dated_path(char **out, const ns_job *job, const char *key, const char *path, const char *as_of);

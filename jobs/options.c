@@ -1,0 +1,155 @@
+/* The option table: the parser, range checks, --help, the echo and jobs/README.md all come from these rows.
+   Keys of one section stand together. A key's row is written as key, kind, default, range, choices, flags,
+   unit, help. */
+#include <stddef.h>
+
+#include "jobs/job.h"
+#include "jobs/value.h"
+
+enum {
+    MODEL = NS_OPT_BUNDLE,
+    MODEL_LIST = NS_OPT_BUNDLE | NS_OPT_SCALAR_TOO,
+    LIST = NS_OPT_SCALAR_TOO,
+    SITE = NS_OPT_SITE
+};
+
+const ns_option ns_options[] = {
+    {"name", NS_OPT_TEXT, NULL, 0, 0, NULL, NS_OPT_BUNDLE | NS_OPT_NAME, "",
+     "Name of the job: of its model, and of its run folder where run.out is not given. Verbs that make or "
+     "use a run need it."},
+    {"data.cohort", NS_OPT_PATHS, NULL, 0, 0, NULL, LIST, "",
+     "Cohort files (HDF5) to train on, as paths or patterns with * ? and [ ]; in bytewise order of their "
+     "paths they are one table."},
+    {"data.layout", NS_OPT_CHOICE, "columns", 0, 0, "columns|matrix", 0, "",
+     "How the files are laid out: columns is the cohort format of data/README.md, matrix is plain /x [rows, "
+     "columns] and /y [rows]."},
+    {"data.id", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column that names each row, such as an encounter number; scores carry it, and a duplicate stops a "
+     "training."},
+    {"data.group", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column that names the patient of a row; with split.by group all rows of a patient stay in one part. A "
+     "row without one is a patient of its own."},
+    {"data.time", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "", "Column with the time of each row."},
+    {"data.weight", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column with the weight of each row in training and metrics, finite and not negative; unset: every row "
+     "weighs 1."},
+    {"data.label.column", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column with the outcome to predict; rows without one are left out of training and evaluation, and "
+     "counted."},
+    {"data.label.positive", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Levels (or numbers) of the label column that count as the outcome; all others are its absence. Unset: "
+     "the label column is a number, 1 for the outcome and 0 for its absence."},
+    {"data.where", NS_OPT_WHERE, NULL, 0, 0, NULL, MODEL, "",
+     "Who belongs to the cohort: an expression over columns, see below. Unset: every row."},
+    {"data.features.include", NS_OPT_TEXTS, "[\"*\"]", 0, 0, NULL, MODEL_LIST, "",
+     "Columns to learn from, by exact name or pattern with * and ?. Columns with a role (id, group, time, "
+     "weight, label, split) are features only where their exact name stands here."},
+    {"data.features.exclude", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Columns not to learn from, by exact name or pattern with * and ?, taken off what include chose."},
+    {"data.infinite", NS_OPT_CHOICE, "error", 0, 0, "error|missing", MODEL, "",
+     "What an infinite value of a feature is in training: an error, or a missing value, counted."},
+    {"data.split.by", NS_OPT_CHOICE, NULL, 0, 0, "group|row|column", MODEL, "",
+     "How rows are divided into training, validation and test part: group keeps all rows of a patient in one "
+     "part, row draws each row for itself, column takes the parts from split.column. Unset: group where "
+     "data.group is given, else row."},
+    {"data.split.train", NS_OPT_NUMBER, "0.7", 0, 1, NULL, MODEL, "",
+     "Share of the training part: what trees are grown on. Where any of the three shares is given, those not "
+     "given are 0, and the sum must be 1."},
+    {"data.split.valid", NS_OPT_NUMBER, "0.1", 0, 1, NULL, MODEL, "",
+     "Share of the validation part: what early stopping watches."},
+    {"data.split.test", NS_OPT_NUMBER, "0.2", 0, 1, NULL, MODEL, "",
+     "Share of the test part: what the metrics of the bundle are computed on, and nothing else sees."},
+    {"data.split.column", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column that says the part of each row: train, valid or test; only together with split.by column."},
+    {"model.type", NS_OPT_CHOICE, "gbdt", 0, 0, "gbdt", MODEL, "",
+     "Kind of model: gbdt is gradient-boosted decision trees."},
+    {"model.rounds", NS_OPT_INTEGER, "500", 1, 100000, NULL, MODEL, "trees",
+     "Boosting rounds, one tree each; early stopping may keep fewer."},
+    {"model.learning_rate", NS_OPT_NUMBER, "0.05", 1e-6, 1, NULL, MODEL, "",
+     "How much of each tree's correction is taken; smaller needs more rounds and is often a little better."},
+    {"model.max_leaves", NS_OPT_INTEGER, "31", 2, 65536, NULL, MODEL, "leaves",
+     "Most leaves of one tree; the leaf with the highest gain is split first."},
+    {"model.max_depth", NS_OPT_INTEGER, "0", 0, 1000, NULL, MODEL, "splits",
+     "Most splits between root and leaf; 0 is no limit."},
+    {"model.l1", NS_OPT_NUMBER, "0", 0, 1e9, NULL, MODEL, "", "L1 penalty on the values of leaves."},
+    {"model.l2", NS_OPT_NUMBER, "1", 0, 1e9, NULL, MODEL, "", "L2 penalty on the values of leaves."},
+    {"model.min_gain", NS_OPT_NUMBER, "0", 0, 1e12, NULL, MODEL, "", "A split must gain more than this."},
+    {"model.min_rows", NS_OPT_INTEGER, "20", 1, 1e9, NULL, MODEL, "rows",
+     "Fewest training rows on each side of a split."},
+    {"model.min_hessian", NS_OPT_NUMBER, "1e-3", 0, 1e9, NULL, MODEL, "",
+     "Least sum of second derivatives on each side of a split."},
+    {"model.max_bins", NS_OPT_INTEGER, "255", 2, 255, NULL, MODEL, "bins",
+     "Most value bins of a number column, missing not counted; with at most as many distinct values each has "
+     "its own."},
+    {"model.category_min_rows", NS_OPT_INTEGER, "20", 1, 1e9, NULL, MODEL, "rows",
+     "Levels of a category with fewer training rows share one bin with levels never seen, and their names "
+     "are not in the model."},
+    {"model.category_smoothing", NS_OPT_NUMBER, "200", 0, 1e9, NULL, MODEL, "",
+     "Pulls levels with few rows towards the middle when the levels of a category are ordered for a split."},
+    {"model.category_l2", NS_OPT_NUMBER, "10", 0, 1e9, NULL, MODEL, "",
+     "L2 penalty added to model.l2 in splits on a category."},
+    {"model.category_split_rows", NS_OPT_INTEGER, "100", 1, 1e9, NULL, MODEL, "rows",
+     "Levels with fewer rows at a node do not choose the split; they follow the child with more rows."},
+    {"model.row_sample", NS_OPT_NUMBER, "1", 0.000001, 1, NULL, MODEL, "",
+     "Share of training rows drawn for each tree."},
+    {"model.column_sample", NS_OPT_NUMBER, "1", 0.000001, 1, NULL, MODEL, "",
+     "Share of features drawn for each tree."},
+    {"model.column_sample_node", NS_OPT_NUMBER, "1", 0.000001, 1, NULL, MODEL, "",
+     "Share of the tree's features drawn for each node."},
+    {"model.gradient_bits", NS_OPT_CHOICE, "auto", 0, 0, "auto|narrow|wide", MODEL, "",
+     "Precision of gradients in sums: auto is narrow unless the largest row weight is over 64 times the "
+     "smallest."},
+    {"train.seed", NS_OPT_INTEGER, "1", 0, NS_VALUE_MOST, NULL, MODEL, "",
+     "Seed of the split, of row and column samples and of rounding; the same seed gives the same model."},
+    {"train.stop_after", NS_OPT_INTEGER, "0", 0, 100000, NULL, MODEL, "rounds",
+     "Stops when the validation part has not improved for this many rounds, and keeps the best round; 0 "
+     "trains all rounds."},
+    {"train.stop_metric", NS_OPT_CHOICE, "loss", 0, 0, "loss|auroc", MODEL, "",
+     "What early stopping watches on the validation part."},
+    {"evaluate.subgroups", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Category columns whose levels get metrics of their own."},
+    {"evaluate.min_cell", NS_OPT_INTEGER, "11", 1, 1000000, NULL, MODEL, "patients",
+     "Levels and cells with fewer patients are not shown by name or number in anything that is published."},
+    {"evaluate.name", NS_OPT_TEXT, "test", 0, 0, NULL, NS_OPT_NAME, "",
+     "Name of the evaluation: its results stand in evaluations/NAME of the run folder."},
+    {"evaluate.bundle", NS_OPT_PATH, NULL, 0, 0, NULL, 0, "",
+     "Bundle to evaluate; unset: the one in run.out."},
+    {"evaluate.cohort", NS_OPT_PATHS, NULL, 0, 0, NULL, LIST, "",
+     "Labelled cohort files to evaluate on, as paths or patterns; unset: the test part of data.cohort."},
+    {"score.bundle", NS_OPT_PATH, NULL, 0, 0, NULL, 0, "",
+     "Bundle to score with; unset: the one in run.out."},
+    {"score.cohort", NS_OPT_PATHS, NULL, 0, 0, NULL, LIST, "",
+     "Cohort files of the night, as paths or patterns; {as_of} stands for the night's date."},
+    {"score.out", NS_OPT_PATH, NULL, 0, 0, NULL, 0, "",
+     "Score file to publish; {as_of} stands for the night's date."},
+    {"score.where", NS_OPT_WHERE, NULL, 0, 0, NULL, 0, "",
+     "Who is scored: replaces data.where at night. Unset: data.where of the bundle."},
+    {"score.keep", NS_OPT_TEXTS, NULL, 0, 0, NULL, LIST, "",
+     "Columns copied from the cohort into the score file."},
+    {"score.max_rejected", NS_OPT_NUMBER, "0.01", 0, 1, NULL, 0, "",
+     "Share of rejected rows above which the night is held back rather than published."},
+    {"score.expect.files", NS_OPT_INTEGER, NULL, 0, NS_VALUE_MOST, NULL, 0, "files",
+     "How many files score.cohort must match; anything else stops the night."},
+    {"score.expect.min_rows", NS_OPT_INTEGER, NULL, 0, NS_VALUE_MOST, NULL, 0, "rows",
+     "Fewest rows the night's cohort must have."},
+    {"score.expect.ready", NS_OPT_PATH, NULL, 0, 0, NULL, 0, "",
+     "File that must be there before the night is scored, such as the last one an export writes; {as_of} "
+     "stands for the night's date."},
+    {"run.out", NS_OPT_PATH, NULL, 0, 0, NULL, 0, "",
+     "Run folder: checkpoints, log, bundle and evaluations. Unset: runs/NAME beside the job file."},
+    {"run.device", NS_OPT_CHOICE, "auto", 0, 0, "auto|cpu|cuda", SITE, "",
+     "Where the arithmetic runs; auto takes a GPU when one is there, and says so. The model is the same."},
+    {"run.threads", NS_OPT_INTEGER, "0", 0, 4096, NULL, SITE, "threads",
+     "Threads of each rank; 0 divides the cores this program may use by the ranks on the machine. The model "
+     "is the same."},
+    {"run.checkpoint_every", NS_OPT_SECONDS, "60s", 0, 86400 * 30, NULL, SITE, "seconds",
+     "Time between checkpoints; 0 writes one after every round."},
+    {"run.share", NS_OPT_CHOICE, "private", 0, 0, "private|group", SITE, "",
+     "Who may read what a run leaves: private is the user alone, group leaves it to the folder's group and "
+     "access list."},
+    {"run.memory", NS_OPT_BYTES, "0", 0, NS_VALUE_MOST, NULL, SITE, "bytes",
+     "Memory that all ranks on a machine may plan with; 0 is what the machine has."},
+    {"log.format", NS_OPT_CHOICE, "text", 0, 0, "text|json", SITE, "",
+     "How log lines are written: key=value text, or one JSON object a line."},
+};
+const int32_t ns_n_options = (int32_t)(sizeof ns_options / sizeof *ns_options);
