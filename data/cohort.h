@@ -45,8 +45,8 @@ ns_status ns_cohort_expand(ns_texts *out, const char *const *patterns, int64_t n
  * Reads the schema of every file on rank 0 and gives it to all ranks.
  *   files  in  rank 0: the expanded list; other ranks: NULL. copied
  * Collective. NS_EFORMAT: not HDF5, truncated, of another kind (pandas to_hdf, AnnData: named, with the cure), no columns,
- * ragged lengths, a column absent from one of the files or of another kind there, unknown kind, two columns of one name.
- * NS_ENOMEM.
+ * ragged lengths, a column absent from one of the files or of another kind there, unknown kind, cells that cannot be of
+ * their kind, levels without a kind. A file without rows need only have the columns. NS_ENOMEM.
  */
 ns_status ns_cohort_open(ns_cohort **out, const ns_texts *files, ns_layout layout, MPI_Comm comm);
 void ns_cohort_close(ns_cohort **cohort);
@@ -61,17 +61,20 @@ const char *ns_cohort_file(const ns_cohort *cohort, int32_t file, int64_t *first
 /*
  * Builds the common level list of category columns (from /levels, the levels attribute, or the strings themselves), so
  * that codes can be read. Columns of other kinds are passed over. Call with all columns that will be read.
- * Collective. NS_EFORMAT: codes outside the level list are found when read; a level twice; NS_ENOMEM.
+ * An empty text is no level: it is missing. Collective. NS_EFORMAT: a level twice, a list that is not strings (codes outside
+ * the list are found when read). NS_ENOMEM.
  */
 ns_status ns_cohort_prepare(ns_cohort *cohort, const int32_t *columns, int32_t n_columns, MPI_Comm comm);
 
 /*
- * Reading rows [first, first + n) of one column. Local. NS_EFORMAT: cannot be read (the filter is named with the cure), a
- * code without a level, a number where one is not; a file that changed. NS_ENOMEM.
+ * Reading rows [first, first + n) of one column of the kind that the function names. Local. NS_EFORMAT: cannot be read (a
+ * missing filter is named with the cure), a code without a level, an integer id or time beyond int64, a file that changed.
+ * NS_EINVAL: a category that was not prepared. NS_ENOMEM.
  *   number  float32, NaN missing, -0 read as +0; other integer and float types are converted, inexact values counted
  *   codes   index into the column's levels, -1 missing
  *   time    seconds since 1970 UTC, NS_TIME_MISSING
- *   hash    of an id, category, time or number as text; {0, 0} missing (empty text; smallest int64; -1; NaN)
+ *   hash    of an id, category, time or number as text: whole numbers as decimals (all their digits, also where float32 has
+ *           them not), others as "%.9g" of the float32; {0, 0} missing (empty text; smallest int64; -1; NaN)
  *   id_int  an int64 id; id_text: a text id, appended to out
  */
 ns_status ns_cohort_read_number(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, float *out);
@@ -81,11 +84,12 @@ ns_status ns_cohort_read_hash(ns_cohort *cohort, int32_t column, int64_t first, 
 ns_status ns_cohort_read_id_int(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out);
 ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_texts *out);
 
-/* Cells that did not fit their kind exactly when this rank read them (float64 to float32, fractions of a second). */
+/* Cells that did not fit their kind exactly when this rank read them (float64 to float32, fractions of a second). Rows read
+   twice are counted twice: a caller that reports a pass takes the difference. */
 int64_t ns_cohort_inexact(const ns_cohort *cohort, int32_t column);
 
 /* After all reading: NS_EFORMAT on all ranks where a number column held only whole values and one did not fit float32
-   (an id or a code, not a measurement: it would silently change). Collective. */
+   (an id or a code, not a measurement: it would silently change). Collective. NS_ENOMEM. */
 ns_status ns_cohort_check_exact(ns_cohort *cohort, MPI_Comm comm);
 
 /* NS_EFORMAT on all ranks where a file's size, time or inode is not what it was at open. Collective. */

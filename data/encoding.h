@@ -2,15 +2,16 @@
 #define NIGHTSHIFT_DATA_ENCODING_H
 /*
  * Categories of a cohort to bins of a model (kernels/trees.h says what bins 0 and 1 mean). A level has a bin of its own,
- * from 2 on in bytewise order of its text, when it has at least min_rows training rows and min_patients training patients;
- * of more than 65,535 such levels the most frequent keep theirs (ties: bytewise first). All others are "other". Pure.
+ * from 2 on in bytewise order of its text, when it has at least min_rows training rows (and at least one) and min_patients
+ * training patients; of more than 65,534 such levels (so that every bin fits 16 bits) the most frequent keep theirs (ties:
+ * bytewise first). All others are "other". Pure.
  */
 #include <stdint.h>
 
 #include "cluster/status.h"
 #include "data/texts.h"
 
-enum { NS_BIN_MISSING = 0, NS_BIN_OTHER = 1, NS_BIN_FIRST_LEVEL = 2, NS_MAX_LEVELS = 65535 };
+enum { NS_BIN_MISSING = 0, NS_BIN_OTHER = 1, NS_BIN_FIRST_LEVEL = 2, NS_MAX_LEVELS = 65534 };
 
 typedef struct ns_encoding {
     ns_texts levels; /* kept, sorted by bytes; level i has bin i + 2 */

@@ -6,11 +6,15 @@
 
 typedef struct ns_hash128 { uint64_t hi, lo; } ns_hash128; /* both 0: missing */
 
-/* The first 8 (16) bytes of BLAKE2b-256 of a text, little-endian. Never 0 (0, 0), which means missing. */
+/*
+ * The first 8 (16) bytes of BLAKE2b-256 of a text, little-endian: lo is bytes 0 to 7, hi bytes 8 to 15. Never 0 (0, 0),
+ * which means missing: such a digest gives 1 (lo 1).
+ */
 uint64_t ns_hash64(const char *text, size_t n_bytes);
 ns_hash128 ns_hash128_of(const char *text, size_t n_bytes);
 
 /* As above for an int64, hashed as its decimal text. */
+uint64_t ns_hash64_of_int(int64_t value);
 ns_hash128 ns_hash128_of_int(int64_t value);
 
 void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes);

@@ -18,6 +18,12 @@ ns_status ns_count_patients(const ns_hash128 *patient, const int32_t *cell, int6
                             MPI_Comm comm);
 
 /*
+ * The most rows that any one patient has, over all ranks; at least 1.
+ * Collective. NS_ENOMEM.
+ */
+ns_status ns_max_rows_per_patient(const ns_hash128 *patient, int64_t n, int64_t *most, MPI_Comm comm);
+
+/*
  * Finds ids that stand on more than one row.
  *   id         in   [n] {0, 0}: missing, never a duplicate
  *   duplicate  out  [n] 1 where the id stands on another row too, on any rank

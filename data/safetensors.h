@@ -23,15 +23,17 @@ typedef struct ns_tensor {
 /*
  * One buffer holding the whole file. Freed by the caller.
  *   metadata  in  [2 * n_metadata] key, value, key, value … in the order they shall stand ("__metadata__")
- * Fails with NS_ENOMEM. Tensors are sorted by descending element size, stably; this order is part of the bytes.
+ * Fails with NS_ENOMEM, or NS_EINVAL: a name twice, or a name or value that is not UTF-8. Tensors are sorted by descending
+ * element size, stably; this order is part of the bytes.
  */
 ns_status ns_safetensors_build(uint8_t **out, size_t *n_bytes, const char *const *metadata, int32_t n_metadata,
                                const ns_tensor *tensors, int32_t n_tensors);
 
 typedef struct ns_safetensors ns_safetensors;
 
-/* Reads a file from memory; bytes are copied into aligned memory. name appears in messages. NS_EVERIFY where it is not one
-   (bad length, offsets outside, holes, wrong sizes), NS_ENOMEM. */
+/* Reads a file from memory; bytes are copied into aligned memory. name appears in messages. Files of other writers are read
+   too: any order of tensors, up to 8 dimensions. NS_EVERIFY where it is not one (bad length, not JSON, a key twice, another
+   element type, offsets outside, overlaps, holes, wrong sizes, not aligned to the element size), NS_ENOMEM. */
 ns_status ns_safetensors_parse(ns_safetensors **out, const uint8_t *bytes, size_t n_bytes, const char *name);
 void ns_safetensors_close(ns_safetensors **file);
 

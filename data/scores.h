@@ -21,7 +21,7 @@ typedef struct ns_keep_column {
     const char *name;
     ns_column_kind kind;
     bool is_text;           /* id */
-    const ns_texts *levels; /* category: written as levels + codes, as in a cohort */
+    const ns_texts *levels; /* category: codes in /keep/NAME, levels in /levels/NAME, as in a cohort */
     int64_t text_bytes;     /* id text: the longest over all rows */
 } ns_keep_column;
 
@@ -45,12 +45,17 @@ typedef struct ns_scores_block {
     const void *const *keep; /* [n_keep] float *, int32_t * codes, int64_t * (time, int id) or ns_texts * (text id) */
 } ns_scores_block;
 
+/*
+ * Open makes the file with room for all rows; append adds blocks of any size, in order. All local.
+ * NS_EIO: cannot create or write, a text longer than was announced. NS_EINVAL: more rows than announced, unknown status.
+ * NS_ENOMEM. Test hook (data/durable.h): write:scores, sync:scores.
+ */
 typedef struct ns_scores_writer ns_scores_writer;
 ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *setup);
 ns_status ns_scores_writer_append(ns_scores_writer *writer, const ns_scores_block *block);
 /* Writes the attribute reasons (counts by status), closes every object, syncs, reads back and compares the content hash.
    content: 65 bytes: BLAKE2b-256 hex over (id cell, status byte, risk bits little-endian, one NaN) in row order, an id cell being 8 bytes as in a fingerprint.
-   Fails with NS_EIO. */
+   Fails with NS_EIO (also after any failure before), NS_EINVAL where rows are lacking; the file is removed then. */
 ns_status ns_scores_writer_finish(ns_scores_writer *writer, char content[65]);
 void ns_scores_writer_close(ns_scores_writer **writer); /* unfinished: deletes the file */
 
@@ -59,7 +64,8 @@ typedef struct ns_scores_info {
     char name[256], version[64], bundle_id[65], as_of[32], content[65];
 } ns_scores_info;
 
-/* Reads a score file whole and recomputes its content hash. NS_EVERIFY: not a score file, torn. NS_ENOMEM. */
+/* Reads a score file block by block and recomputes its content hash. NS_EVERIFY: absent, not a score file, torn, counts that
+   differ from the attribute reasons. NS_ENOMEM. */
 ns_status ns_scores_inspect(ns_scores_info *out, const char *path);
 
 /* Whether a file is a score file, without reading its rows. */

@@ -19,8 +19,8 @@ int64_t ns_n_blocks(int64_t n_rows);
 /*
  * The shard of one rank; over all ranks the shards cover [0, n_rows) exactly once.
  *   kept     in  [ns_n_blocks(n_rows)] rows kept in each block; NULL: all of them
- * A border stands where the running count of kept rows first reaches rank/n_ranks of all kept rows, so that shards differ
- * by at most one block's kept rows.
+ * A border stands where the running count of kept rows first reaches rank/n_ranks of all kept rows, so that a shard's kept
+ * rows differ from an equal share by less than one block's. Where no row at all is kept, all rows count.
  */
 ns_shard ns_shard_of(const int64_t *kept, int64_t n_rows, int rank, int n_ranks);
 #endif

@@ -13,8 +13,11 @@ typedef struct ns_split {
 } ns_split;
 
 /*
- * u = the first 8 bytes of BLAKE2b(seed, key) as a fraction of 2^64; train below `train`, valid below `train + valid`, else
- * test; compared in integers. By group: key = the group's hash, a missing group (0, 0) is its own patient and uses the row.
+ * u = the first 8 bytes, little-endian, of BLAKE2b-256(seed, key) as a fraction of 2^64; train below `train`, valid below
+ * the double sum `train + valid`, else test; compared in integers, against floor(fraction * 2^64). What rounding of the
+ * fractions leaves over goes to the last part that is not 0. Seed and key are hashed as 8-byte little-endian words:
+ *   by group  seed, hash.hi, hash.lo (24 bytes); a missing group (0, 0) is its own patient and uses the row
+ *   by row    seed, global row number (16 bytes)
  */
 ns_part ns_split_by_group(const ns_split *split, ns_hash128 group, int64_t row_number);
 ns_part ns_split_by_row(const ns_split *split, int64_t row_number);

@@ -1,0 +1,433 @@
+/*
+ * Rows of one column. A request is cut into pieces of one file and at most NS_PIECE_ROWS rows; each public function is one
+ * `take` that converts a piece. Reading goes through H5Dread in ns_piece_read alone, so that a faster way to get the cells
+ * of a piece can take its place.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/cohort_private.h"
+
+/* ---- pieces ---- */
+
+ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take, void *out)
+{
+    ns_piece piece = {.cohort = cohort, .column = &cohort->columns[column], .out = out};
+    for (int64_t at = 0; at < n; at += piece.n) {
+        piece.file = ns_cohort_file_of(cohort, first + at);
+        const ns_table_file *file = &cohort->files[piece.file];
+        piece.at = at;
+        piece.row = first + at - file->first_row;
+        piece.n = file->n_rows - piece.row;
+        if (piece.n > n - at) piece.n = n - at;
+        if (piece.n > NS_PIECE_ROWS) piece.n = NS_PIECE_ROWS;
+        NS_TRY(ns_cohort_dataset(&piece.dataset, cohort, piece.file, piece.column));
+        NS_TRY(take(&piece));
+    }
+    return NS_OK;
+}
+
+static const char *path_of(const ns_piece *piece)
+{
+    return piece->cohort->files[piece->file].path;
+}
+
+static ns_storage storage_of(const ns_piece *piece)
+{
+    return (ns_storage)piece->column->storage[piece->file];
+}
+
+ns_status ns_piece_read(const ns_piece *piece, hid_t memory_type, void *cells)
+{
+    if (ns_h5_read_rows(piece->dataset, memory_type, piece->row, piece->n, cells) >= 0) return NS_OK;
+    return ns_cohort_unreadable(piece->dataset, path_of(piece), piece->column->shown.name);
+}
+
+static ns_status read_texts(ns_texts *out, const ns_piece *piece)
+{
+    char words[300];
+    ns_column_words(words, piece->column->shown.name);
+    int64_t had = out->n;
+    ns_status status = ns_h5_read_texts(out, piece->dataset, piece->row, piece->n, path_of(piece), words, NS_EFORMAT);
+    /* A missing filter is named with its cure, in place of HDF5's words. */
+    if (status == NS_EFORMAT && out->n < had + piece->n) {
+        ns_error first = *ns_last_error();
+        ns_error_clear();
+        H5Eclear2(H5E_DEFAULT);
+        ns_cohort_unreadable(piece->dataset, path_of(piece), piece->column->shown.name);
+        if (strstr(ns_last_error()->message, "h5repack") == NULL) *ns_last_error() = first;
+    }
+    return status;
+}
+
+/* Names a cell by its row in the file, never by its value. */
+static ns_status bad_cell(const ns_piece *piece, int64_t i, const char *what)
+{
+    return ns_fail(NS_EFORMAT, "%s: column '%s', row %" PRId64 " (counting from 0): %s", path_of(piece),
+                   piece->column->shown.name, piece->row + i, what);
+}
+
+/* ---- whole numbers ---- */
+
+/* The cells of a piece as int64; what: the message for one above the largest int64. */
+static ns_status read_wholes(const ns_piece *piece, int64_t *cells, const char *what)
+{
+    if (storage_of(piece) == NS_STORED_INT) return ns_piece_read(piece, H5T_NATIVE_INT64, cells);
+    uint64_t *wide = (uint64_t *)(void *)cells; /* signed and unsigned share a place */
+    NS_TRY(ns_piece_read(piece, H5T_NATIVE_UINT64, wide));
+    for (int64_t i = 0; i < piece->n; i++)
+        if (wide[i] > INT64_MAX) return bad_cell(piece, i, what);
+    return NS_OK;
+}
+
+ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece)
+{
+    if (storage_of(piece) == NS_STORED_TEXT) return read_texts(out, piece);
+    int64_t *cells = piece->cohort->scratch;
+    NS_TRY(read_wholes(piece, cells, "a code above the largest int64"));
+    for (int64_t i = 0; i < piece->n; i++) {
+        char text[24] = "";
+        int n = cells[i] == -1 ? 0 : snprintf(text, sizeof text, "%" PRId64, cells[i]);
+        NS_TRY(ns_texts_append(out, text, n));
+    }
+    return NS_OK;
+}
+
+/* ---- numbers ---- */
+
+hid_t ns_stored_type(ns_storage storage)
+{
+    switch (storage) {
+    case NS_STORED_UINT64: return H5T_NATIVE_UINT64;
+    case NS_STORED_FLOAT32: return H5T_NATIVE_FLOAT;
+    case NS_STORED_FLOAT64: return H5T_NATIVE_DOUBLE;
+    case NS_STORED_WIDER: return H5T_NATIVE_LDOUBLE;
+    default: return H5T_NATIVE_INT64;
+    }
+}
+
+size_t ns_stored_bytes(ns_storage storage)
+{
+    switch (storage) {
+    case NS_STORED_FLOAT32: return sizeof(float);
+    case NS_STORED_WIDER: return sizeof(long double);
+    default: return sizeof(int64_t);
+    }
+}
+
+/* -0 is +0, and there is one NaN, so that equal tables have equal bits. */
+static float canonical(float value)
+{
+    return isnan(value) ? NAN : value + 0.0f;
+}
+
+/* Whether a finite float has a fraction; from 2^23 on none has. */
+static bool has_fraction(float value)
+{
+    return value > -8388608.0f && value < 8388608.0f && (float)(int32_t)value != value;
+}
+
+static float narrow_int(int64_t cell, ns_narrowing *seen)
+{
+    float value = (float)cell;
+    /* Up to 2^24 every integer is a float. Above, 2^63 itself does not convert back. */
+    if (cell > 16777216 || cell < -16777216)
+        seen->n_inexact += value >= 9223372036854775808.0f || (int64_t)value != cell;
+    return value;
+}
+
+static float narrow_uint(uint64_t cell, ns_narrowing *seen)
+{
+    float value = (float)cell;
+    if (cell > 16777216) seen->n_inexact += value >= 18446744073709551616.0f || (uint64_t)value != cell;
+    return value;
+}
+
+/* Doubles have a fraction that float32 may lose, so it is looked for before the conversion. */
+static float narrow_double(double cell, ns_narrowing *seen)
+{
+    float value = (float)cell;
+    if (isnan(cell)) return NAN;
+    seen->n_inexact += (double)value != cell;
+    if (!seen->has_fraction && cell > -4503599627370496.0 && cell < 4503599627370496.0)
+        seen->has_fraction = (double)(int64_t)cell != cell;
+    return value;
+}
+
+static float narrow_wider(long double cell, ns_narrowing *seen)
+{
+    float value = (float)cell;
+    if (isnan(cell)) return NAN;
+    seen->n_inexact += (long double)value != cell;
+    if (!seen->has_fraction && cell > -9.2e18L && cell < 9.2e18L) seen->has_fraction = (long double)(int64_t)cell != cell;
+    return value;
+}
+
+void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride, ns_narrowing *seen)
+{
+    switch (storage) {
+    case NS_STORED_INT:
+        for (int64_t i = 0; i < n; i++) out[i] = narrow_int(((const int64_t *)cells)[i * stride], seen);
+        break;
+    case NS_STORED_UINT64:
+        for (int64_t i = 0; i < n; i++) out[i] = narrow_uint(((const uint64_t *)cells)[i * stride], seen);
+        break;
+    case NS_STORED_FLOAT32:
+        for (int64_t i = 0; i < n; i++) out[i] = canonical(((const float *)cells)[i * stride]);
+        for (int64_t i = 0; i < n && !seen->has_fraction; i++) seen->has_fraction = has_fraction(out[i]);
+        break;
+    case NS_STORED_FLOAT64:
+        for (int64_t i = 0; i < n; i++) out[i] = canonical(narrow_double(((const double *)cells)[i * stride], seen));
+        break;
+    case NS_STORED_WIDER:
+        for (int64_t i = 0; i < n; i++) out[i] = canonical(narrow_wider(((const long double *)cells)[i * stride], seen));
+        break;
+    case NS_STORED_TEXT: break; /* never of kind number */
+    }
+}
+
+static ns_status take_number(const ns_piece *piece)
+{
+    ns_storage storage = storage_of(piece);
+    float *out = (float *)piece->out + piece->at;
+    /* Narrow floats are read in place. */
+    void *cells = storage == NS_STORED_FLOAT32 ? (void *)out : piece->cohort->scratch;
+    NS_TRY(ns_piece_read(piece, ns_stored_type(storage), cells));
+    ns_narrowing seen = {.has_fraction = piece->column->has_fraction};
+    ns_narrow(out, cells, storage, piece->n, 1, &seen);
+    piece->column->n_inexact += seen.n_inexact;
+    piece->column->has_fraction = seen.has_fraction;
+    return NS_OK;
+}
+
+ns_status ns_cohort_read_number(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, float *out)
+{
+    ns_table_column *from = &cohort->columns[column];
+    if (from->matrix_at >= 0) return ns_matrix_read(cohort, from, first, n, out);
+    return ns_cohort_each_piece(cohort, column, first, n, take_number, out);
+}
+
+/* ---- categories ---- */
+
+/* Codes of a file's own list to codes of the common one. */
+static ns_status map_codes(const ns_piece *piece, const ns_level_map *map, int32_t *codes)
+{
+    int64_t *cells = piece->cohort->scratch;
+    NS_TRY(read_wholes(piece, cells, "a code without a level"));
+    for (int64_t i = 0; i < piece->n; i++) {
+        if (cells[i] < -1 || cells[i] >= map->n) return bad_cell(piece, i, "a code without a level (-1 is missing)");
+        codes[i] = cells[i] < 0 ? -1 : map->code[cells[i]];
+    }
+    return NS_OK;
+}
+
+static ns_status find_codes(const ns_piece *piece, int32_t *codes)
+{
+    ns_texts texts = {0};
+    ns_status status = ns_piece_texts(&texts, piece);
+    for (int64_t i = 0; i < piece->n && status == NS_OK; i++) {
+        int64_t n_bytes;
+        const char *text = ns_text_at(&texts, i, &n_bytes);
+        codes[i] = n_bytes > 0 ? (int32_t)ns_text_index_find(&piece->column->index, text, n_bytes) : -1;
+        if (n_bytes > 0 && codes[i] < 0) status = bad_cell(piece, i, "a level that was not there before: the file changed");
+    }
+    ns_texts_destroy(&texts);
+    return status;
+}
+
+static ns_status piece_codes(const ns_piece *piece, int32_t *codes)
+{
+    const ns_table_column *column = piece->column;
+    if (!column->prepared)
+        return ns_fail(NS_EINVAL, "column '%s': its levels were not prepared before reading", column->shown.name);
+    int32_t map = column->map_of_file[piece->file];
+    return map >= 0 ? map_codes(piece, &column->maps[map], codes) : find_codes(piece, codes);
+}
+
+static ns_status take_codes(const ns_piece *piece)
+{
+    return piece_codes(piece, (int32_t *)piece->out + piece->at);
+}
+
+ns_status ns_cohort_read_codes(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int32_t *out)
+{
+    return ns_cohort_each_piece(cohort, column, first, n, take_codes, out);
+}
+
+/* ---- times ---- */
+
+static ns_status take_time(const ns_piece *piece)
+{
+    int64_t *out = (int64_t *)piece->out + piece->at;
+    ns_storage storage = storage_of(piece);
+    if (storage == NS_STORED_INT || storage == NS_STORED_UINT64) return read_wholes(piece, out, "a time beyond int64 seconds");
+    double *cells = piece->cohort->scratch;
+    NS_TRY(ns_piece_read(piece, H5T_NATIVE_DOUBLE, cells));
+    for (int64_t i = 0; i < piece->n; i++) {
+        if (isnan(cells[i])) {
+            out[i] = NS_TIME_MISSING;
+            continue;
+        }
+        if (!(cells[i] > -9223372036854775808.0 && cells[i] < 9223372036854775808.0))
+            return bad_cell(piece, i, "a time beyond int64 seconds");
+        out[i] = (int64_t)cells[i];
+        if ((double)out[i] != cells[i]) {
+            piece->column->n_inexact++;
+            if ((double)out[i] > cells[i]) out[i]--; /* downwards before 1970 too */
+        }
+    }
+    return NS_OK;
+}
+
+ns_status ns_cohort_read_time(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out)
+{
+    return ns_cohort_each_piece(cohort, column, first, n, take_time, out);
+}
+
+/* ---- ids ---- */
+
+static const char WIDE_ID[] = "an id above the largest int64";
+
+static ns_status take_id_int(const ns_piece *piece)
+{
+    return read_wholes(piece, (int64_t *)piece->out + piece->at, WIDE_ID);
+}
+
+ns_status ns_cohort_read_id_int(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out)
+{
+    return ns_cohort_each_piece(cohort, column, first, n, take_id_int, out);
+}
+
+static ns_status take_id_text(const ns_piece *piece)
+{
+    return read_texts(piece->out, piece);
+}
+
+ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_texts *out)
+{
+    return ns_cohort_each_piece(cohort, column, first, n, take_id_text, out);
+}
+
+/* ---- hashes ---- */
+
+static const ns_hash128 MISSING = {0, 0};
+
+/* Whole values as decimals, so that a group stored as float or as integer is the same group. No locale's point. */
+static ns_hash128 hash_double(double cell)
+{
+    if (isnan(cell)) return MISSING;
+    if (cell > -9223372036854775808.0 && cell < 9223372036854775808.0 && (double)(int64_t)cell == cell)
+        return ns_hash128_of_int((int64_t)cell);
+    char text[40];
+    int n = snprintf(text, sizeof text, "%.9g", (double)(float)cell);
+    for (int i = 0; i < n; i++)
+        if (text[i] == ',') text[i] = '.';
+    return ns_hash128_of(text, (size_t)n);
+}
+
+static ns_status hash_numbers(const ns_piece *piece, ns_hash128 *out)
+{
+    ns_storage storage = storage_of(piece);
+    if (storage == NS_STORED_INT) {
+        int64_t *cells = piece->cohort->scratch;
+        NS_TRY(ns_piece_read(piece, H5T_NATIVE_INT64, cells));
+        for (int64_t i = 0; i < piece->n; i++) out[i] = ns_hash128_of_int(cells[i]);
+    } else if (storage == NS_STORED_UINT64) {
+        uint64_t *cells = piece->cohort->scratch;
+        NS_TRY(ns_piece_read(piece, H5T_NATIVE_UINT64, cells));
+        for (int64_t i = 0; i < piece->n; i++) {
+            char text[24];
+            int n = snprintf(text, sizeof text, "%" PRIu64, cells[i]);
+            out[i] = ns_hash128_of(text, (size_t)n);
+        }
+    } else {
+        double *cells = piece->cohort->scratch;
+        NS_TRY(ns_piece_read(piece, H5T_NATIVE_DOUBLE, cells));
+        for (int64_t i = 0; i < piece->n; i++) out[i] = hash_double(cells[i]);
+    }
+    return NS_OK;
+}
+
+static ns_status hash_texts(const ns_piece *piece, ns_hash128 *out)
+{
+    ns_texts texts = {0};
+    ns_status status = ns_piece_texts(&texts, piece);
+    for (int64_t i = 0; i < piece->n && status == NS_OK; i++) {
+        int64_t n_bytes;
+        const char *text = ns_text_at(&texts, i, &n_bytes);
+        out[i] = n_bytes > 0 ? ns_hash128_of(text, (size_t)n_bytes) : MISSING;
+    }
+    ns_texts_destroy(&texts);
+    return status;
+}
+
+/* Ids and times; the smallest int64 is missing. */
+static ns_status hash_wholes(const ns_piece *piece, ns_hash128 *out)
+{
+    int64_t *cells = malloc((size_t)piece->n * sizeof *cells);
+    if (cells == NULL) return ns_fail(NS_ENOMEM, "no memory to hash %" PRId64 " rows", piece->n);
+    ns_piece here = *piece;
+    here.out = cells;
+    here.at = 0;
+    ns_status status = piece->column->shown.kind == NS_COL_TIME ? take_time(&here) : take_id_int(&here);
+    for (int64_t i = 0; i < piece->n && status == NS_OK; i++)
+        out[i] = cells[i] == INT64_MIN ? MISSING : ns_hash128_of_int(cells[i]);
+    free(cells);
+    return status;
+}
+
+/* The hashes of the common levels, made when first asked for. */
+static ns_status hash_levels(ns_table_column *column)
+{
+    if (column->level_hash != NULL) return NS_OK;
+    column->level_hash = malloc((size_t)(column->levels.n + 1) * sizeof *column->level_hash);
+    if (column->level_hash == NULL) return ns_fail(NS_ENOMEM, "no memory for the levels of column '%s'", column->shown.name);
+    for (int64_t i = 0; i < column->levels.n; i++) {
+        int64_t n_bytes;
+        const char *text = ns_text_at(&column->levels, i, &n_bytes);
+        column->level_hash[i] = ns_hash128_of(text, (size_t)n_bytes);
+    }
+    return NS_OK;
+}
+
+static ns_status hash_codes(const ns_piece *piece, ns_hash128 *out)
+{
+    int32_t *codes = malloc((size_t)piece->n * sizeof *codes);
+    if (codes == NULL) return ns_fail(NS_ENOMEM, "no memory to hash %" PRId64 " rows", piece->n);
+    ns_status status = piece_codes(piece, codes);
+    if (status == NS_OK) status = hash_levels(piece->column);
+    for (int64_t i = 0; i < piece->n && status == NS_OK; i++)
+        out[i] = codes[i] < 0 ? MISSING : piece->column->level_hash[codes[i]];
+    free(codes);
+    return status;
+}
+
+static ns_status take_hash(const ns_piece *piece)
+{
+    ns_hash128 *out = (ns_hash128 *)piece->out + piece->at;
+    const ns_table_column *column = piece->column;
+    switch (column->shown.kind) {
+    case NS_COL_NUMBER: return hash_numbers(piece, out);
+    case NS_COL_TIME: return hash_wholes(piece, out);
+    case NS_COL_ID: return storage_of(piece) == NS_STORED_TEXT ? hash_texts(piece, out) : hash_wholes(piece, out);
+    case NS_COL_CATEGORY: break;
+    }
+    return column->source[piece->file] == NS_LEVELS_CELLS ? hash_texts(piece, out) : hash_codes(piece, out);
+}
+
+ns_status ns_cohort_read_hash(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_hash128 *out)
+{
+    ns_table_column *from = &cohort->columns[column];
+    if (from->matrix_at < 0) return ns_cohort_each_piece(cohort, column, first, n, take_hash, out);
+    /* A column of /x passes through float32, as a feature does. */
+    float values[4096];
+    for (int64_t at = 0; at < n; at += 4096) {
+        int64_t rows = n - at < 4096 ? n - at : 4096;
+        NS_TRY(ns_matrix_read(cohort, from, first + at, rows, values));
+        for (int64_t i = 0; i < rows; i++) out[at + i] = hash_double((double)values[i]);
+    }
+    return NS_OK;
+}

@@ -1,0 +1,273 @@
+#include "data/fingerprint.h"
+
+/* Each block's digest has its own place, so threads that add different blocks never meet. Ranks hold whole
+ * blocks in rank order: their digests one after the other are the column's. */
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/agree.h"
+#include "data/hash.h"
+
+enum { DIGEST = 32 };
+
+struct ns_fingerprint {
+    char **names;
+    ns_column_kind *kinds;
+    int32_t n_columns;
+    int64_t n_rows_global, n_blocks; /* of all ranks; of this rank */
+    ns_shard shard;
+    int64_t slab_blocks; /* striped: blocks of a slab; 0: the shard's rows in one piece */
+    int rank, n_ranks;   /* striped: of the stripes */
+    uint8_t *digests;    /* [n_columns][n_blocks][DIGEST] */
+};
+
+/* n * n_bytes of zeros and never NULL for 0 of them; NULL where that is more than memory can hold. */
+static void *zeros(int64_t n, size_t n_bytes)
+{
+    return (uint64_t)n >= PTRDIFF_MAX / n_bytes ? NULL : calloc((size_t)n + 1, n_bytes);
+}
+
+static ns_status create(ns_fingerprint **out, const char *const *names, const ns_column_kind *kinds,
+                        int32_t n_columns, int64_t n_rows_global, int64_t n_blocks)
+{
+    *out = NULL;
+    ns_fingerprint *made = calloc(1, sizeof *made);
+    if (made != NULL) {
+        made->n_rows_global = n_rows_global;
+        made->n_blocks = n_blocks;
+        made->names = zeros(n_columns, sizeof *made->names);
+        made->kinds = zeros(n_columns, sizeof *made->kinds);
+        made->digests = zeros(n_blocks, DIGEST * ((size_t)n_columns + 1));
+    }
+    if (made == NULL || made->names == NULL || made->kinds == NULL || made->digests == NULL) goto no_memory;
+    for (int32_t i = 0; i < n_columns; i++) {
+        made->n_columns = i + 1;
+        made->kinds[i] = kinds[i];
+        made->names[i] = strdup(names[i]);
+        if (made->names[i] == NULL) goto no_memory;
+    }
+    *out = made;
+    return NS_OK;
+no_memory:
+    ns_fingerprint_destroy(&made);
+    return ns_fail(NS_ENOMEM, "no memory for the fingerprint of %" PRId32 " columns in %" PRId64 " blocks",
+                   n_columns, n_blocks);
+}
+
+ns_status ns_fingerprint_create(ns_fingerprint **out, const char *const *names, const ns_column_kind *kinds,
+                                int32_t n_columns, int64_t n_rows_global, ns_shard shard)
+{
+    assert(shard.n_rows == 0 || shard.first_row % NS_BLOCK_ROWS == 0);
+    NS_TRY(create(out, names, kinds, n_columns, n_rows_global, ns_n_blocks(shard.n_rows)));
+    (*out)->shard = shard;
+    return NS_OK;
+}
+
+ns_status ns_fingerprint_create_striped(ns_fingerprint **out, const char *const *names,
+                                        const ns_column_kind *kinds, int32_t n_columns,
+                                        const ns_stripes *stripes)
+{
+    assert(stripes->slab_rows % NS_BLOCK_ROWS == 0);
+    int64_t n_blocks = 0;
+    for (int64_t w = 0; w < ns_n_waves(stripes); w++)
+        n_blocks += ns_n_blocks(ns_wave_piece(stripes, w, stripes->rank).n_rows);
+    NS_TRY(create(out, names, kinds, n_columns, stripes->n_rows, n_blocks));
+    (*out)->shard = (ns_shard){.first_row = 0, .n_rows = stripes->n_rows};
+    (*out)->slab_blocks = stripes->slab_rows / NS_BLOCK_ROWS;
+    (*out)->rank = stripes->rank;
+    (*out)->n_ranks = stripes->n_ranks;
+    return NS_OK;
+}
+
+void ns_fingerprint_destroy(ns_fingerprint **fingerprint)
+{
+    ns_fingerprint *it = *fingerprint;
+    if (it == NULL) return;
+    for (int32_t i = 0; i < it->n_columns; i++) free(it->names[i]);
+    free(it->names);
+    free(it->kinds);
+    free(it->digests);
+    free(it);
+    *fingerprint = NULL;
+}
+
+/* Which of its owner's blocks a striped block of the table is, and who its owner is. */
+static int64_t striped_place(const ns_fingerprint *it, int64_t block, int *owner)
+{
+    int64_t slab = block / it->slab_blocks;
+    *owner = (int)(slab % it->n_ranks);
+    return slab / it->n_ranks * it->slab_blocks + block % it->slab_blocks;
+}
+
+/* Where the digest of the block that begins at a row belongs. */
+static uint8_t *digest_at(const ns_fingerprint *it, int32_t column, int64_t row)
+{
+    int64_t block = (row - it->shard.first_row) / NS_BLOCK_ROWS;
+    int owner = it->rank;
+    if (it->slab_blocks > 0) block = striped_place(it, block, &owner);
+    assert(owner == it->rank && block < it->n_blocks);
+    return it->digests + (size_t)(column * it->n_blocks + block) * DIGEST;
+}
+
+/* Rows of the block that begins `done` rows into a call. Whole blocks, but for the shard's last, are the
+ * caller's promise. */
+static int64_t rows_of_block(int64_t first, int64_t done, int64_t n, const ns_fingerprint *it)
+{
+    int64_t here = n - done < NS_BLOCK_ROWS ? n - done : NS_BLOCK_ROWS;
+    assert(first % NS_BLOCK_ROWS == 0 && first >= it->shard.first_row);
+    assert(first + n <= it->shard.first_row + it->shard.n_rows);
+    assert(here == NS_BLOCK_ROWS || first + n == it->shard.first_row + it->shard.n_rows);
+    (void)first, (void)it;
+    return here;
+}
+
+void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
+                            const float *values)
+{
+    uint8_t cells[NS_BLOCK_ROWS * 4];
+    for (int64_t done = 0; done < n; done += NS_BLOCK_ROWS) {
+        int64_t here = rows_of_block(first, done, n, fingerprint);
+        for (int64_t i = 0; i < here; i++) {
+            float value = values[done + i];
+            uint32_t bits;
+            memcpy(&bits, &value, sizeof bits);
+            if (value == 0)
+                bits = 0;
+            else if (value != value)
+                bits = 0x7fc00000;
+            for (int byte = 0; byte < 4; byte++) cells[4 * i + byte] = (uint8_t)(bits >> 8 * byte);
+        }
+        ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 4);
+    }
+}
+
+void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
+                          const uint64_t *words)
+{
+    uint8_t cells[NS_BLOCK_ROWS * 8];
+    for (int64_t done = 0; done < n; done += NS_BLOCK_ROWS) {
+        int64_t here = rows_of_block(first, done, n, fingerprint);
+        for (int64_t i = 0; i < here; i++)
+            for (int byte = 0; byte < 8; byte++) cells[8 * i + byte] = (uint8_t)(words[done + i] >> 8 * byte);
+        ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 8);
+    }
+}
+
+/* Rank 0's memory for the gathering; NULL members elsewhere. */
+typedef struct gathering {
+    int *n_blocks, *first; /* [n_ranks] */
+    int64_t n_blocks_all;
+    uint8_t *blocks;   /* [n_blocks_all][DIGEST] of one column, rank after rank */
+    uint8_t *ordered;  /* the same in the table's order; striped only */
+    uint8_t *labelled; /* name 0 kind 0 digest of one column */
+    int32_t *order;    /* columns by name */
+} gathering;
+
+static void release(gathering *g)
+{
+    free(g->n_blocks);
+    free(g->first);
+    free(g->blocks);
+    free(g->ordered);
+    free(g->labelled);
+    free(g->order);
+}
+
+static ns_status prepare(gathering *g, const ns_fingerprint *it, int n_ranks)
+{
+    size_t longest = 0;
+    for (int32_t i = 0; i < it->n_columns; i++)
+        if (strlen(it->names[i]) > longest) longest = strlen(it->names[i]);
+    g->n_blocks_all = ns_n_blocks(it->n_rows_global);
+    g->n_blocks = zeros(n_ranks, sizeof *g->n_blocks);
+    g->first = zeros(n_ranks, sizeof *g->first);
+    g->blocks = zeros(g->n_blocks_all, DIGEST);
+    g->ordered = it->slab_blocks > 0 ? zeros(g->n_blocks_all, DIGEST) : NULL;
+    g->labelled = malloc(longest + 64 + DIGEST);
+    g->order = zeros(it->n_columns, sizeof *g->order);
+    if (g->n_blocks == NULL || g->first == NULL || g->blocks == NULL || g->labelled == NULL ||
+        (it->slab_blocks > 0 && g->ordered == NULL) || g->order == NULL)
+        return ns_fail(NS_ENOMEM, "no memory to gather the fingerprint of %" PRId64 " blocks",
+                       g->n_blocks_all);
+    return NS_OK;
+}
+
+static void finish_column(const gathering *g, const ns_fingerprint *it, int32_t column, uint8_t *digest)
+{
+    const char *kind = ns_column_kind_name(it->kinds[column]);
+    size_t n_name = strlen(it->names[column]) + 1, n_kind = strlen(kind) + 1;
+    memcpy(g->labelled, it->names[column], n_name);
+    memcpy(g->labelled + n_name, kind, n_kind);
+    for (int64_t i = 0; it->slab_blocks > 0 && i < g->n_blocks_all; i++) {
+        int owner;
+        int64_t place = striped_place(it, i, &owner);
+        memcpy(g->ordered + (size_t)i * DIGEST, g->blocks + (size_t)(g->first[owner] + place) * DIGEST,
+               DIGEST);
+    }
+    const uint8_t *blocks = it->slab_blocks > 0 ? g->ordered : g->blocks;
+    ns_blake2b(g->labelled + n_name + n_kind, blocks, (size_t)g->n_blocks_all * DIGEST);
+    ns_blake2b(digest, g->labelled, n_name + n_kind + DIGEST);
+}
+
+/* Insertion sort: columns mostly come in name order already. */
+static void order_by_name(int32_t *order, const ns_fingerprint *it)
+{
+    for (int32_t i = 0; i < it->n_columns; i++) {
+        int32_t at = i;
+        while (at > 0 && strcmp(it->names[order[at - 1]], it->names[i]) > 0) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = i;
+    }
+}
+
+static void finish_table(const gathering *g, const ns_fingerprint *it, const uint8_t *columns,
+                         uint8_t *in_order, uint8_t digest[DIGEST])
+{
+    order_by_name(g->order, it);
+    for (int32_t i = 0; i < it->n_columns; i++)
+        memcpy(in_order + (size_t)i * DIGEST, columns + (size_t)g->order[i] * DIGEST, DIGEST);
+    ns_blake2b(digest, in_order, (size_t)it->n_columns * DIGEST);
+}
+
+ns_status ns_fingerprint_finish(ns_fingerprint *fingerprint, char (*digests)[65], char table[65],
+                                MPI_Comm comm)
+{
+    ns_fingerprint *it = fingerprint;
+    int rank, n_ranks, mine = (int)it->n_blocks; /* 2^31 blocks are 2^41 rows on one rank */
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    gathering g = {0};
+    /* column digests, the table's behind them, then rank 0's copy in name order */
+    uint8_t *found = zeros(2 * (int64_t)it->n_columns + 1, DIGEST);
+    ns_status status = found == NULL ? ns_fail(NS_ENOMEM, "no memory for fingerprints of columns") : NS_OK;
+    if (status == NS_OK && rank == 0) status = prepare(&g, it, n_ranks);
+    status = ns_agree(status, comm);
+    if (status != NS_OK) goto done;
+
+    MPI_Datatype digest_type;
+    MPI_Type_contiguous(DIGEST, MPI_BYTE, &digest_type);
+    MPI_Type_commit(&digest_type);
+    MPI_Gather(&mine, 1, MPI_INT, g.n_blocks, 1, MPI_INT, 0, comm);
+    for (int i = 1; rank == 0 && i < n_ranks; i++) g.first[i] = g.first[i - 1] + g.n_blocks[i - 1];
+    assert(rank != 0 || g.first[n_ranks - 1] + g.n_blocks[n_ranks - 1] == g.n_blocks_all);
+    for (int32_t i = 0; i < it->n_columns; i++) {
+        MPI_Gatherv(it->digests + (size_t)(i * it->n_blocks) * DIGEST, mine, digest_type, g.blocks,
+                    g.n_blocks, g.first, digest_type, 0, comm);
+        if (rank == 0) finish_column(&g, it, i, found + (size_t)i * DIGEST);
+    }
+    uint8_t *whole = found + (size_t)it->n_columns * DIGEST;
+    if (rank == 0) finish_table(&g, it, found, whole + DIGEST, whole);
+    MPI_Bcast(found, it->n_columns + 1, digest_type, 0, comm);
+    MPI_Type_free(&digest_type);
+    for (int32_t i = 0; i < it->n_columns; i++) ns_hex(digests[i], found + (size_t)i * DIGEST, DIGEST);
+    ns_hex(table, whole, DIGEST);
+done:
+    release(&g);
+    free(found);
+    return status;
+}

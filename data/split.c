@@ -1,0 +1,48 @@
+#include "data/split.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static void store(uint8_t *to, uint64_t word)
+{
+    for (int i = 0; i < 8; i++) to[i] = (uint8_t)(word >> 8 * i);
+}
+
+/* Whether u / 2^64 < fraction. The product is exact: a double times a power of two. */
+static bool is_below(uint64_t u, double fraction)
+{
+    if (!(fraction > 0)) return false;
+    double limit = fraction * 18446744073709551616.0;
+    return limit >= 18446744073709551616.0 || u < (uint64_t)limit;
+}
+
+static ns_part part_of(const ns_split *split, const uint8_t *key, size_t n_bytes)
+{
+    uint8_t digest[32];
+    ns_blake2b(digest, key, n_bytes);
+    uint64_t u = 0;
+    for (int i = 7; i >= 0; i--) u = u << 8 | digest[i];
+    if (is_below(u, split->train)) return NS_PART_TRAIN;
+    if (is_below(u, split->train + split->valid)) return NS_PART_VALID;
+    /* 0.7 + 0.1 + 0.2 is 1 only nearly: what rounding leaves over is never given to a part of size 0 */
+    if (split->test > 0) return NS_PART_TEST;
+    return split->valid > 0 ? NS_PART_VALID : NS_PART_TRAIN;
+}
+
+ns_part ns_split_by_group(const ns_split *split, ns_hash128 group, int64_t row_number)
+{
+    if (group.hi == 0 && group.lo == 0) return ns_split_by_row(split, row_number);
+    uint8_t key[24];
+    store(key, split->seed);
+    store(key + 8, group.hi);
+    store(key + 16, group.lo);
+    return part_of(split, key, sizeof key);
+}
+
+ns_part ns_split_by_row(const ns_split *split, int64_t row_number)
+{
+    uint8_t key[16];
+    store(key, split->seed);
+    store(key + 8, (uint64_t)row_number);
+    return part_of(split, key, sizeof key);
+}

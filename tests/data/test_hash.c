@@ -1,0 +1,79 @@
+/* Digests against published vectors and values made with Python's hashlib. */
+#include "tests/check.h"
+
+#include "data/hash.h"
+
+static void test_blake2b_and_sha256(void **state)
+{
+    (void)state;
+    uint8_t digest[32];
+    char hex[65];
+    ns_blake2b(digest, "", 0);
+    ns_hex(hex, digest, 32);
+    assert_string_equal(hex, "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+    ns_blake2b(digest, "abc", 3);
+    ns_hex(hex, digest, 32);
+    assert_string_equal(hex, "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+    ns_sha256_hex(hex, "", 0);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    ns_sha256_hex(hex, "abc", 3);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void test_text_hashes(void **state)
+{
+    (void)state;
+    assert_true(ns_hash64("", 0) == UINT64_C(0xb243e526c051570e));
+    assert_true(ns_hash64("abc", 3) == UINT64_C(0x723942633c81ddbd));
+    ns_hash128 hash = ns_hash128_of("abc", 3);
+    assert_true(hash.lo == UINT64_C(0x723942633c81ddbd) && hash.hi == UINT64_C(0x9b5798ee3fef7131));
+    assert_true(ns_hash64("ab\0c", 4) != ns_hash64("ab\0d", 4));
+}
+
+static void test_int_is_its_decimal_text(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {
+        0, 1, -1, 9, 10, -10, 1234567890, INT64_MAX, INT64_MIN, INT64_MAX / 10, 99, 100, 101};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char text[32];
+        size_t n = (size_t)snprintf(text, sizeof text, "%lld", (long long)values[i]);
+        ns_hash128 want = ns_hash128_of(text, n), got = ns_hash128_of_int(values[i]);
+        assert_true(want.hi == got.hi && want.lo == got.lo);
+        assert_true(ns_hash64_of_int(values[i]) == ns_hash64(text, n));
+    }
+    ns_hash128 least = ns_hash128_of_int(INT64_MIN);
+    assert_true(least.lo == UINT64_C(0xcb313fd48c85b854) && least.hi == UINT64_C(0xbbab612c20922dfd));
+}
+
+static void test_hex(void **state)
+{
+    (void)state;
+    const uint8_t bytes[] = {0x00, 0x0f, 0xf0, 0xff, 0x1a};
+    char out[12];
+    memset(out, '#', sizeof out);
+    ns_hex(out, bytes, sizeof bytes);
+    assert_string_equal(out, "000ff0ff1a");
+    assert_int_equal(out[11], '#');
+    ns_hex(out, bytes, 0);
+    assert_string_equal(out, "");
+}
+
+static void test_many_threads(void **state)
+{
+    (void)state;
+    int wrong = 0;
+#pragma omp parallel for reduction(+ : wrong) num_threads(4)
+    for (int i = 0; i < 1000; i++) wrong += ns_hash64("abc", 3) != UINT64_C(0x723942633c81ddbd);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_threads), cmocka_unit_test(test_blake2b_and_sha256),
+        cmocka_unit_test(test_text_hashes),  cmocka_unit_test(test_int_is_its_decimal_text),
+        cmocka_unit_test(test_hex),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/* Parts are fixed for ever: the strings below were made with Python's hashlib.blake2b from the key layout in
+ * data/split.h. */
+#include "tests/check.h"
+
+#include "data/split.h"
+
+static ns_hash128 patient(int i)
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "P%d", i);
+    return ns_hash128_of(text, (size_t)n);
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    ns_split seven = {.seed = 7, .train = 0.7, .valid = 0.1, .test = 0.2}, eight = seven, most = seven;
+    eight.seed = 8;
+    most.seed = UINT64_MAX;
+    char by_row[41] = "", other[41] = "", by_group[41] = "";
+    for (int i = 0; i < 40; i++) {
+        by_row[i] = (char)('0' + (int)ns_split_by_row(&seven, i));
+        other[i] = (char)('0' + (int)ns_split_by_row(&eight, i));
+        by_group[i] = (char)('0' + (int)ns_split_by_group(&seven, patient(i), 1000 - i));
+    }
+    assert_string_equal(by_row, "2213111311112111112331111131111333311131");
+    assert_string_equal(other, "1131311111111311131313311113111111332211");
+    assert_string_equal(by_group, "2112212111333123131213111311311132121111");
+    assert_int_equal(ns_split_by_row(&most, (INT64_C(1) << 40) + 5), NS_PART_TEST);
+}
+
+static void test_missing_group_uses_the_row(void **state)
+{
+    (void)state;
+    ns_split split = {.seed = 3, .train = 0.5, .valid = 0.25, .test = 0.25};
+    for (int64_t row = 0; row < 1000; row++)
+        assert_int_equal(ns_split_by_group(&split, (ns_hash128){0, 0}, row), ns_split_by_row(&split, row));
+}
+
+static void count(int64_t n[4], const ns_split *split, int by_group)
+{
+    memset(n, 0, 4 * sizeof *n);
+    for (int i = 0; i < 100000; i++)
+        n[by_group ? ns_split_by_group(split, patient(i), 0) : ns_split_by_row(split, i)]++;
+}
+
+static void test_fractions(void **state)
+{
+    (void)state;
+    static const ns_split cases[] = {{1, 0.7, 0.1, 0.2},
+                                     {2, 0.7, 0.1, 0.2},
+                                     {1, 0.5, 0.0, 0.5},
+                                     {9, 0.05, 0.05, 0.9},
+                                     {1, 1.0 / 3, 1.0 / 3, 1.0 / 3}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
+        for (int by_group = 0; by_group < 2; by_group++) {
+            const double want[4] = {0, cases[c].train, cases[c].valid, cases[c].test};
+            int64_t n[4];
+            count(n, &cases[c], by_group);
+            for (int part = 0; part < 4; part++) {
+                double gap = (double)n[part] / 100000 - want[part];
+                if (!(gap <= 0.01 && gap >= -0.01)) fail_msg("case %zu: part %d is off by %g", c, part, gap);
+            }
+        }
+}
+
+/* A part of size 0 never gets a row, whatever rounding the sum of the fractions has. */
+static void test_nothing_for_empty_parts(void **state)
+{
+    (void)state;
+    static const ns_split cases[] = {{1, 1.0, 0, 0},           {1, 0, 1.0, 0},       {1, 0, 0, 1.0},
+                                     {1, 0.5, 0.5 - 9e-10, 0}, {1, 1 - 9e-10, 0, 0}, {1, 1 + 9e-10, 0, 0}};
+    static const int only[][4] = {{0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1},
+                                  {0, 1, 1, 0}, {0, 1, 0, 0}, {0, 1, 0, 0}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        int64_t n[4];
+        count(n, &cases[c], 0);
+        for (int part = 0; part < 4; part++) assert_int_equal(n[part] > 0, only[c][part]);
+    }
+    /* exactly at the border: all hashes below 2^64 * (1 - 2^-53) and one fraction above */
+    ns_split nearly = {1, 1 - 0x1p-53, 0, 0x1p-53};
+    int64_t n[4];
+    count(n, &nearly, 0);
+    assert_int_equal(n[NS_PART_TRAIN], 100000);
+}
+
+/* A larger share of training keeps every row that was in training: parts are ranges of one number. */
+static void test_growing_share(void **state)
+{
+    (void)state;
+    ns_split small = {5, 0.5, 0.1, 0.4}, large = {5, 0.6, 0.1, 0.3};
+    for (int64_t row = 0; row < 10000; row++)
+        if (ns_split_by_row(&small, row) == NS_PART_TRAIN)
+            assert_int_equal(ns_split_by_row(&large, row), NS_PART_TRAIN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),        cmocka_unit_test(test_missing_group_uses_the_row),
+        cmocka_unit_test(test_fractions),     cmocka_unit_test(test_nothing_for_empty_parts),
+        cmocka_unit_test(test_growing_share),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
