@@ -8,6 +8,7 @@
 #include "kernels/link.h"
 
 struct ns_forest_ops;
+struct ns_level;
 struct ns_scorer_ops;
 
 typedef struct ns_device {
@@ -17,18 +18,27 @@ typedef struct ns_device {
     int n_threads; /* > 0 */
     const struct ns_forest_ops *forest;
     const struct ns_scorer_ops *scorer;
+    const struct ns_level *loops; /* cpu: its inner loops for that instruction set */
     void *state; /* the backend's own, NULL for cpu */
 } ns_device;
 
 /*
- * Opens the device of this rank and checks, on every thread, rounding mode, FTZ and DAZ.
+ * Opens the device of this rank and checks the arithmetic of every thread (ns_device_check).
  *   out        out  owned by the caller, closed with ns_device_close; NULL on failure
  *   name       in   "auto", "cpu" or "cuda"
  *   n_threads  in   threads that kernels may use, > 0
  *   link       in   copied
- * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not) or
- * NS_EINVAL (NIGHTSHIFT_CPU is not baseline, avx2 or avx512).
+ * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not; a thread's
+ * arithmetic is not IEEE 754), NS_EINVAL (name is none of the three; NIGHTSHIFT_CPU is not baseline, avx2 or avx512)
+ * or NS_ENOMEM.
  */
 ns_status ns_device_open(ns_device **out, const char *name, int n_threads, const ns_link *link);
 void ns_device_close(ns_device **device);
+
+/*
+ * Whether on every thread doubles and floats round to nearest and subnormals are neither flushed nor taken for zero.
+ * Libraries change this when they are loaded: to be called again after each dlopen.
+ * Local. NS_EUNAVAILABLE, naming what is wrong.
+ */
+ns_status ns_device_check(const ns_device *device);
 #endif

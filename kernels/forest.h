@@ -15,6 +15,10 @@
  * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows; row_number names each row's
  * global number, the only identity that sampling and rounding use. Results depend on the multiset of (row_number, values,
  * label, weight, set) and the settings alone, never on ranks, threads, order of local rows, slabs or batch.
+ *
+ * A row of weight 0 adds nothing to gradients, losses or the base, but counts as a row (cuts, min_rows, n_rows of nodes).
+ * With row_sample below 1 the split search, its min_rows and min_hessian see the sampled rows; leaf values and n_rows of
+ * nodes are those of all training rows. max_depth counts splits on a path.
  * Formulas, ties and constants: design.md sections 7 and 10; each operation's header in this folder.
  */
 #include "kernels/device.h"
@@ -49,7 +53,7 @@ typedef struct ns_forest_plan {
     int64_t n_train_global;         /* over all ranks, > 0 */
     int32_t n_features;
     const ns_feature_kind *kind;    /* [n_features] copied */
-    const int32_t *n_bins;          /* [n_features] category: its bins, 2..65537; number: ignored. copied */
+    const int32_t *n_bins;          /* [n_features] category: its bins, 2..65536; number: ignored. copied */
     const int64_t *row_number;      /* [n_train + n_valid] copied */
     const float *label;             /* [n_train + n_valid] binary: 0 or 1. copied */
     const float *weight;            /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
@@ -76,17 +80,22 @@ typedef struct ns_forest ns_forest;
 typedef struct ns_forest_ops {
     const char *name;
     /* Takes all memory that does not depend on cuts. Collective over the link (base margin, largest weight).
-       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, weights that sum to 0). */
+       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, also where all weight is on one class; weights that
+       sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
     ns_status (*create)(ns_forest **out, ns_device *device, const ns_forest_plan *plan);
-    /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local. */
+    /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local; threads of
+       the caller may count different features at once. NS_ENOMEM. */
     ns_status (*count_slab)(ns_forest *forest, const ns_slab *slab);
-    /* Ends a pass over features [first, first + n). *more: they need one more pass over the same slabs. Collective. */
+    /* Ends a pass over features [first, first + n), categories among them passed over. *more: they need one more pass over
+       the same slabs, five at most; those that need none are not counted again. Collective. NS_ENOMEM. */
     ns_status (*count_done)(ns_forest *forest, int32_t first, int32_t n, bool *more);
     /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more). Local. */
     ns_status (*bin_slab)(ns_forest *forest, const ns_slab *slab);
-    /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty). Collective. */
+    /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty). Collective.
+       NS_ENOMEM. */
     ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
-    /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective. */
+    /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective. NS_ENOMEM:
+       nothing is appended then. */
     ns_status (*round)(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
     /* Margins of local rows [first, first + n) in units of 2^-k, base included. Local. */
     ns_status (*read_margins)(ns_forest *forest, int64_t first, int64_t n, int64_t *margins);
@@ -97,6 +106,11 @@ typedef struct ns_forest_ops {
     void (*destroy)(ns_forest **forest);
 } ns_forest_ops;
 
-/* Bytes that create, seal and the largest batch of n_count_features count passes take on one rank; for check's plan. */
+/* The cpu backend. */
+extern const ns_forest_ops ns_forest_cpu;
+
+/* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank, with as many
+   threads as OpenMP would use; for check's plan. Of the plan's arrays only kind and n_bins are read, and of weight only
+   whether it is NULL. */
 int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features);
 #endif

@@ -37,4 +37,7 @@ typedef struct ns_scorer_ops {
     ns_status (*score_slab)(ns_scorer *scorer, const ns_score_slab *slab);
     void (*destroy)(ns_scorer **scorer);
 } ns_scorer_ops;
+
+/* The cpu backend. */
+extern const ns_scorer_ops ns_scorer_cpu;
 #endif

@@ -9,6 +9,7 @@
  *
  * A split sends a row left when
  *   number    bin == 0 ? missing_left : bin <= threshold           (the same as x <= cut[threshold-1])
+ *             threshold is 1..n_cuts+1; at n_cuts+1, where there is no cut, every value goes left and the missing go right
  *   category  bit `bin` of the node's set is 1                     (bins 0 and 1 have bits of their own)
  */
 #include <stdbool.h>
@@ -48,6 +49,13 @@ void ns_trees_destroy(ns_trees **trees);
  * Fails with NS_ENOMEM and leaves trees as it was.
  */
 ns_status ns_trees_append(ns_trees *trees, const ns_node *nodes, int64_t n_nodes, const uint32_t *sets, int64_t n_set_words);
+
+/* Makes room for one more tree of at most n_nodes and n_set_words, so that the next append of such a tree cannot fail.
+   Fails with NS_ENOMEM (also beyond 2^31 - 1 set words in all) and leaves trees as it was. */
+ns_status ns_trees_reserve(ns_trees *trees, int64_t n_nodes, int64_t n_set_words);
+
+/* Appends copies of all trees of another forest. Fails with NS_ENOMEM and leaves trees as it was. */
+ns_status ns_trees_append_all(ns_trees *trees, const ns_trees *from);
 
 /* Drops all trees from n_trees on (early stopping, resuming). n_trees <= trees->n_trees. */
 void ns_trees_truncate(ns_trees *trees, int64_t n_trees);

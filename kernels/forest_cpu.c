@@ -1,0 +1,348 @@
+#include "kernels/forest.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/forest_state.h"
+#include "kernels/take.h"
+
+/*
+ * Everything up to the first round: memory, the base margin, cuts, bins, margins of earlier trees. Loops over rows are
+ * parted in pieces of NS_FOREST_PIECE rows; all that they add up are integers, so threads may take pieces in any order.
+ */
+
+ns_status ns_forest_agree(ns_status mine, const char *doing, const ns_link *link)
+{
+    int64_t code = (int64_t)mine;
+    link->max_i64(link->context, &code, 1);
+    if (code == NS_OK || mine != NS_OK) return (ns_status)code;
+    return ns_fail((ns_status)code, "%s: another rank failed", doing);
+}
+
+/* Numbers and narrow categories share tiles, in order of features; wide categories have columns of their own. */
+static bool is_wide(const ns_forest_plan *plan, int32_t feature)
+{
+    return plan->kind[feature] == NS_CATEGORY && plan->n_bins[feature] > NS_BYTE_BINS;
+}
+
+static ns_bins count_columns(const ns_forest_plan *plan)
+{
+    ns_bins bins = {.n_rows = plan->n_train + plan->n_valid, .n_features = plan->n_features};
+    for (int32_t i = 0; i < plan->n_features; i++) bins.n_wide += is_wide(plan, i);
+    bins.n_tiles = (plan->n_features - bins.n_wide + NS_LANES - 1) / NS_LANES;
+    return bins;
+}
+
+static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
+{
+    int64_t features = plan->n_features, rows = plan->n_train + plan->n_valid;
+    f->kind = ns_take(t, features, sizeof *f->kind);
+    f->n_bins = ns_take(t, features, sizeof *f->n_bins);
+    f->tally = ns_take(t, features, sizeof *f->tally);
+    f->has_cuts = ns_take(t, features, sizeof *f->has_cuts);
+    f->cut = ns_take(t, features, sizeof *f->cut);
+    f->n_cuts = ns_take(t, features, sizeof *f->n_cuts);
+    f->bins.place = ns_take(t, features, sizeof *f->bins.place);
+    f->row_number = ns_take(t, rows, sizeof *f->row_number);
+    f->margin = ns_take(t, rows, sizeof *f->margin);
+    f->label = ns_take(t, rows, sizeof *f->label);
+    f->weight = plan->weight == NULL ? NULL : ns_take(t, rows, sizeof *f->weight);
+    f->g = ns_take(t, plan->n_train, sizeof *f->g);
+    f->h = ns_take(t, plan->n_train, sizeof *f->h);
+    f->leaf = ns_take(t, rows, sizeof *f->leaf);
+    f->bins.tiles = ns_take(t, f->bins.n_tiles * rows * NS_LANES, 1);
+    f->bins.wide = ns_take(t, f->bins.n_wide * rows, sizeof *f->bins.wide);
+}
+
+static void copy_plan(ns_forest *f, const ns_forest_plan *plan)
+{
+    int32_t bytes = 0, wide = 0;
+    for (int32_t i = 0; i < f->n_features; i++) {
+        f->kind[i] = plan->kind[i];
+        f->n_bins[i] = plan->kind[i] == NS_CATEGORY ? plan->n_bins[i] : 0;
+        f->bins.place[i] = is_wide(plan, i) ? -1 - wide++ : bytes++;
+    }
+    if (f->n_rows == 0) return;
+    size_t rows = (size_t)f->n_rows;
+    memcpy(f->row_number, plan->row_number, rows * sizeof *f->row_number);
+    memcpy(f->label, plan->label, rows * sizeof *f->label);
+    if (plan->weight != NULL) memcpy(f->weight, plan->weight, rows * sizeof *f->weight);
+}
+
+static void destroy(ns_forest **forest)
+{
+    ns_forest *f = *forest;
+    if (f == NULL) return;
+    for (int32_t i = 0; f->tally != NULL && i < f->n_features; i++) ns_tally_destroy(&f->tally[i]);
+    ns_grower_destroy(&f->grower);
+    void *blocks[] = {f->kind,  f->n_bins,     f->tally,      f->has_cuts, f->cut,    f->n_cuts, f->bins.place,
+                      f->label, f->row_number, f->margin,     f->weight,   f->g,      f->h,      f->word,
+                      f->leaf,  f->bins.tiles, f->bins.wide,  f->leaf_sums, f->leaf_value, f->nodes};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    free(f);
+    *forest = NULL;
+}
+
+static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
+{
+    int64_t n_rows = plan->n_train + plan->n_valid;
+    *out = NULL;
+    if (n_rows >= UINT32_MAX)
+        return ns_fail(NS_EINVAL, "%lld rows on one rank, must be below 2^32 - 1: use more ranks", (long long)n_rows);
+    ns_forest *f = calloc(1, sizeof *f);
+    ns_taker taken = {.n_bytes = (int64_t)sizeof *f, .failed = f == NULL};
+    if (f != NULL) {
+        *f = (ns_forest){.device = device, .settings = plan->settings, .n_train = plan->n_train,
+                         .n_valid = plan->n_valid, .n_rows = n_rows, .n_train_global = plan->n_train_global,
+                         .n_features = plan->n_features, .bins = count_columns(plan)};
+        take_rows(f, plan, &taken);
+    }
+    if (taken.failed) {
+        destroy(&f);
+        return ns_fail(NS_ENOMEM, "not enough memory for %lld rows of %d features: %lld bytes and more are needed",
+                       (long long)n_rows, (int)plan->n_features, (long long)taken.n_bytes);
+    }
+    copy_plan(f, plan);
+    *out = f;
+    return NS_OK;
+}
+
+/* Bits of the largest weight of all rows and of training rows, and, negated, of the smallest positive of those: a maximum
+   over ranks finds all three. */
+typedef struct weight_bounds {
+    int64_t all, train, least;
+} weight_bounds;
+
+static weight_bounds local_bounds(const ns_forest *f)
+{
+    int64_t one = (int64_t)ns_bits(1.0);
+    if (f->weight == NULL)
+        return (weight_bounds){f->n_rows > 0 ? one : 0, f->n_train > 0 ? one : 0, -one};
+    weight_bounds b = {0, 0, -INT64_MAX};
+    for (int64_t i = 0; i < f->n_rows; i++) {
+        int64_t bits = (int64_t)ns_bits((double)f->weight[i] + 0.0); /* -0 becomes +0 */
+        if (bits > b.all) b.all = bits;
+        if (i >= f->n_train) continue;
+        if (bits > b.train) b.train = bits;
+        if (bits > 0 && -bits > b.least) b.least = -bits;
+    }
+    return b;
+}
+
+/* sum of rne(2^40 w') over rows [first, last) whose label is wanted; label 2: any */
+static ns_i128 weigh(const ns_forest *f, int64_t first, int64_t last, float label)
+{
+    ns_i128 sum = 0;
+    for (int64_t i = first; i < last; i++) {
+        if (label < 2.0f && f->label[i] != label) continue;
+        double w = f->weight == NULL ? 1.0 : (double)f->weight[i] * f->weight_scale;
+        sum += ns_rne_i64(0x1p40 * w);
+    }
+    return sum;
+}
+
+static ns_width width_of(const ns_forest_settings *settings, const weight_bounds *b)
+{
+    if (settings->gradient_bits == 12) return NS_NARROW;
+    if (settings->gradient_bits == 30) return NS_WIDE;
+    double max = ns_from_bits((uint64_t)b->train), least = ns_from_bits((uint64_t)-b->least);
+    return max > 64.0 * least ? NS_WIDE : NS_NARROW;
+}
+
+/* What depends on labels and weights of all ranks: widths, scales, the base margin. Collective. */
+static ns_status learn_base(ns_forest *f)
+{
+    const ns_link *link = &f->device->link;
+    weight_bounds b = local_bounds(f);
+    int64_t bounds[3] = {b.all, b.train, b.least};
+    link->max_i64(link->context, bounds, 3);
+    b = (weight_bounds){bounds[0], bounds[1], bounds[2]};
+    if (b.train == 0) return ns_fail(NS_ENUMERIC, "the weights of the training rows sum to 0, must be more");
+    f->width = width_of(&f->settings, &b);
+    f->weight_scale = ns_power_of_two(-ns_ceil_log2(ns_from_bits((uint64_t)b.all)));
+
+    ns_i128 sums[3] = {weigh(f, 0, f->n_train, 1.0f), weigh(f, 0, f->n_train, 0.0f),
+                       weigh(f, f->n_train, f->n_rows, 2.0f)};
+    link->sum_i128(link->context, sums, 3);
+    if (sums[0] == 0 || sums[1] == 0)
+        return ns_fail(NS_ENUMERIC, "training rows hold only one class of the label%s; a binary model needs both",
+                       f->weight == NULL ? "" : ", or all weight is on one class");
+    f->train_weight = sums[0] + sums[1];
+    f->valid_weight = sums[2];
+    f->base = ns_rne_i64(ns_log((double)sums[0] / (double)sums[1]) * ns_power_of_two(NS_MARGIN_K));
+    return NS_OK;
+}
+
+static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
+{
+    ns_forest *f = NULL;
+    *out = NULL;
+    ns_status status = ns_forest_agree(create_here(&f, device, plan), "memory for a forest", &device->link);
+    if (status == NS_OK) status = learn_base(f);
+    if (status == NS_OK) {
+        ns_taker taken = {0};
+        f->word = ns_take(&taken, f->n_train, f->width == NS_NARROW ? sizeof(int32_t) : sizeof(int64_t));
+        if (taken.failed)
+            status = ns_fail(NS_ENOMEM, "not enough memory for gradients: %lld bytes", (long long)taken.n_bytes);
+        status = ns_forest_agree(status, "memory for a forest", &device->link);
+    }
+    if (status != NS_OK) destroy(&f);
+    *out = f;
+    return status;
+}
+
+static ns_status count_slab(ns_forest *f, const ns_slab *slab)
+{
+    assert(f->kind[slab->feature] == NS_NUMBER && slab->number != NULL);
+    assert(slab->first_row >= 0 && slab->first_row + slab->n_rows <= f->n_train);
+    if (f->has_cuts[slab->feature]) return NS_OK;
+    ns_tally **tally = &f->tally[slab->feature];
+    if (*tally == NULL) NS_TRY(ns_tally_create(tally));
+    ns_tally_add(*tally, slab->number, slab->n_rows);
+    return NS_OK;
+}
+
+static bool is_counted(const ns_forest *f, int32_t feature)
+{
+    return f->kind[feature] == NS_NUMBER && !f->has_cuts[feature];
+}
+
+static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
+{
+    const ns_link *link = &f->device->link;
+    ns_status status = NS_OK;
+    *more = false;
+    /* A rank without training rows may have counted nothing. */
+    for (int32_t i = first; i < first + n && status == NS_OK; i++)
+        if (is_counted(f, i) && f->tally[i] == NULL) status = ns_tally_create(&f->tally[i]);
+    NS_TRY(ns_forest_agree(status, "memory to count values", link));
+    for (int32_t i = first; i < first + n; i++) {
+        if (!is_counted(f, i)) continue;
+        ns_tally_collect(f->tally[i], link);
+        if (!ns_cuts_find(f->tally[i], f->settings.max_bins, f->cut[i], &f->n_cuts[i])) {
+            *more = true;
+            if (status == NS_OK) status = ns_tally_status(f->tally[i]);
+            continue;
+        }
+        f->has_cuts[i] = 1;
+        f->n_bins[i] = f->n_cuts[i] + 2;
+        ns_tally_destroy(&f->tally[i]);
+    }
+    return ns_forest_agree(status, "memory to count values", link);
+}
+
+static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
+{
+    int32_t feature = slab->feature;
+    assert(slab->first_row >= 0 && slab->first_row + slab->n_rows <= f->n_rows);
+    assert((slab->number != NULL) == (f->kind[feature] == NS_NUMBER));
+    assert(f->kind[feature] == NS_CATEGORY || f->has_cuts[feature]);
+    const ns_bin_loops *loops = f->device->loops->bin;
+    ns_padded_cuts cuts;
+    ns_pad_cuts(&cuts, f->cut[feature], f->n_cuts[feature]);
+    bool is_byte = f->bins.place[feature] >= 0;
+    uint8_t *bytes = is_byte ? ns_bins_bytes(&f->bins, feature) + slab->first_row * NS_LANES : NULL;
+    uint16_t *wide = is_byte ? NULL : ns_bins_wide(&f->bins, feature) + slab->first_row;
+#pragma omp parallel for num_threads(f->device->n_threads)
+    for (int64_t from = 0; from < slab->n_rows; from += NS_FOREST_PIECE) {
+        int64_t to = ns_forest_piece_end(from, slab->n_rows);
+        if (slab->number != NULL) {
+            loops->number(&cuts, slab->number + from, to - from, bytes + from * NS_LANES, NS_LANES);
+            continue;
+        }
+        for (int64_t i = from; i < to; i++) {
+            assert(slab->bin[i] >= 0 && slab->bin[i] < f->n_bins[feature]);
+            if (is_byte) bytes[i * NS_LANES] = (uint8_t)slab->bin[i];
+            else wide[i] = (uint16_t)slab->bin[i];
+        }
+    }
+    return NS_OK;
+}
+
+static ns_status seal_here(ns_forest *f)
+{
+    ns_grow_plan plan = {.settings = &f->settings, .level = f->device->loops, .link = &f->device->link,
+                         .n_threads = f->device->n_threads, .bins = &f->bins, .kind = f->kind, .n_bins = f->n_bins,
+                         .cuts_known = true, .n_train = f->n_train, .n_train_global = f->n_train_global,
+                         .width = f->width};
+    NS_TRY(ns_grower_create(&f->grower, &plan));
+    int64_t n_nodes = ns_grower_max_nodes(f->grower);
+    ns_taker taken = {0};
+    f->leaf_sums = ns_take(&taken, (f->device->n_threads + 1) * n_nodes, sizeof *f->leaf_sums);
+    f->leaf_value = ns_take(&taken, n_nodes, sizeof *f->leaf_value);
+    f->nodes = ns_take(&taken, n_nodes, sizeof *f->nodes);
+    if (!taken.failed) return NS_OK;
+    return ns_fail(NS_ENOMEM, "not enough memory for the leaves of a tree: %lld bytes", (long long)taken.n_bytes);
+}
+
+/* margins = base + trees, for rows [from, to). */
+static void replay(ns_forest *f, const ns_trees *trees, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to; i++) f->margin[i] = f->base;
+    for (int64_t t = 0; t < trees->n_trees; t++) {
+        ns_walk_tree tree = {trees->nodes + trees->first[t], trees->sets};
+        f->device->loops->walk->leaves(&tree, &f->bins, from, to, f->leaf);
+        for (int64_t i = from; i < to; i++) f->margin[i] += tree.nodes[f->leaf[i]].leaf;
+    }
+}
+
+static ns_status seal(ns_forest *f, const ns_trees *trees)
+{
+    NS_TRY(ns_forest_agree(seal_here(f), "memory for training", &f->device->link));
+#pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
+    for (int64_t from = 0; from < f->n_rows; from += NS_FOREST_PIECE)
+        replay(f, trees, from, ns_forest_piece_end(from, f->n_rows));
+    return NS_OK;
+}
+
+static ns_status read_margins(ns_forest *f, int64_t first, int64_t n, int64_t *margins)
+{
+    assert(first >= 0 && first + n <= f->n_rows);
+    if (n > 0) memcpy(margins, f->margin + first, (size_t)n * sizeof *margins);
+    return NS_OK;
+}
+
+static void cuts_of(const ns_forest *f, int32_t feature, const float **cuts, int32_t *n_cuts)
+{
+    *cuts = f->cut[feature];
+    *n_cuts = f->n_cuts[feature];
+}
+
+static void base_of(const ns_forest *f, int64_t *base, int32_t *k)
+{
+    *base = f->base;
+    *k = NS_MARGIN_K;
+}
+
+const ns_forest_ops ns_forest_cpu = {
+    .name = "cpu",
+    .create = create,
+    .count_slab = count_slab,
+    .count_done = count_done,
+    .bin_slab = bin_slab,
+    .seal = seal,
+    .round = ns_forest_round,
+    .read_margins = read_margins,
+    .cuts = cuts_of,
+    .base = base_of,
+    .destroy = destroy,
+};
+
+int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
+{
+    int n_threads = omp_get_max_threads();
+    ns_forest none = {.bins = count_columns(plan)};
+    ns_taker counted = {.n_bytes = (int64_t)sizeof none, .count_only = true};
+    take_rows(&none, plan, &counted);
+    ns_take(&counted, plan->n_train, sizeof(int64_t)); /* as if wide */
+    ns_grow_plan grow = {.settings = &plan->settings, .n_threads = n_threads, .bins = &none.bins, .kind = plan->kind,
+                         .n_bins = plan->n_bins, .n_train = plan->n_train, .n_train_global = plan->n_train_global};
+    int64_t nodes = 2 * (int64_t)plan->settings.max_leaves;
+    int64_t leaves = nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) + (int64_t)(sizeof(ns_node) + sizeof(int32_t)));
+    int64_t counting = n_count_features * ns_tally_memory(ns_cuts_max_tables(plan->settings.max_bins));
+    int64_t training = ns_grower_memory(&grow) + leaves;
+    /* Counters are given back before seal takes what training needs. */
+    return counted.n_bytes + (counting > training ? counting : training);
+}
