@@ -1,0 +1,30 @@
+#ifndef NIGHTSHIFT_RUNNER_JSON_H
+#define NIGHTSHIFT_RUNNER_JSON_H
+/*
+ * JSON as every file of ours is written: keys in the order they were set, one blank of indentation a level, doubles as
+ * %.17g with a point whatever the locale, a newline at the end. Equal values give equal bytes.
+ */
+#include <jansson.h>
+#include <stdint.h>
+
+#include "cluster/status.h"
+
+/*
+ * Adds key: value at the end of object, or value at the end of array, and takes the value over in either case.
+ *   status  inout  an earlier failure stays and drops the value; NS_ENOMEM where value is NULL or cannot be stored
+ * So a document is built by a run of calls and one look at the status.
+ */
+void ns_json_add(ns_status *status, json_t *object, const char *key, json_t *value);
+void ns_json_append(ns_status *status, json_t *array, json_t *value);
+
+/* null where value is not finite: JSON knows no NaN. NULL without memory. */
+json_t *ns_json_real(double value);
+
+/*
+ * The text of a document.
+ *   json  in   an object or array; jansson holds no number that is not finite, and no text that is not UTF-8
+ *   text  out  freed by the caller; NULL on failure
+ * Fails with NS_ENOMEM (also where json is NULL: it could not be built).
+ */
+ns_status ns_json_dump(const json_t *json, char **text);
+#endif

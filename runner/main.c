@@ -1,0 +1,199 @@
+/*
+ * The program: reads the command line, starts MPI, runs one verb on all ranks, prints its summary or its one error line,
+ * and leaves with the same code on every rank. Nothing happens after MPI_Finalize.
+ */
+#include <mpi.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/agree.h"
+#include "cluster/launch.h"
+#include "cluster/log.h"
+#include "cluster/stop.h"
+#include "data/hash.h"
+#include "data/durable.h"
+#include "runner/context.h"
+#include "runner/version.h"
+
+static const struct {
+    const char *name;
+    ns_status (*run)(ns_context *context);
+} verbs[] = {
+    {"train", ns_verb_train},       {"score", ns_verb_score},   {"evaluate", ns_verb_evaluate},
+    {"check", ns_verb_check},       {"verify", ns_verb_verify}, {"inspect", ns_verb_inspect},
+    {"synth", ns_verb_synth},       {"import", ns_verb_import},
+};
+
+/* Without a launcher Open MPI would start a daemon for a single process; this keeps it from doing so. */
+static void quiet_singleton(void)
+{
+    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (getenv(signs[i]) != NULL) return;
+    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+}
+
+/* Help, version and the launcher need no MPI. *code is the exit code where true is returned. */
+static bool without_mpi(const ns_args *args, ns_status parsed, char **argv, int *code)
+{
+    if (parsed != NS_OK) return false;
+    if (args->version || args->help) {
+        char *text = args->version ? ns_version_text(args->json) : ns_help_text(args->verb);
+        *code = text != NULL && fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 1;
+        free(text);
+        return true;
+    }
+    if (strcmp(args->verb, "run") != 0) return false;
+    int64_t n = 0;
+    ns_status status = ns_args_integer(&n, args, "-n", 0, 1, 100000);
+    if (status == NS_OK && (n == 0 || args->rest == NULL))
+        status = ns_fail(NS_EINVAL, "run needs a number of ranks and a verb: nightshift run -n 2 train job.yaml");
+    *code = 0;
+    if (status == NS_OK) status = ns_launch(argv[0], (int)n, args->rest, code);
+    if (status != NS_OK) {
+        fprintf(stderr, "nightshift: %s\n", ns_last_error()->message);
+        *code = ns_exit_code(status);
+    }
+    return true;
+}
+
+/* All ranks must be of one build: mixed ones would differ in ways that no test covers. */
+static ns_status agree_build(MPI_Comm comm)
+{
+    char *bytes = NULL, hex[65] = "unknown";
+    size_t n_bytes = 0;
+    bool found = false;
+    int n_ranks;
+    MPI_Comm_size(comm, &n_ranks);
+    if (n_ranks == 1) return NS_OK;
+    if (ns_read_whole("/proc/self/exe", &bytes, &n_bytes, &found) == NS_OK && found) {
+        uint8_t digest[32];
+        ns_blake2b(digest, bytes, n_bytes);
+        ns_hex(hex, digest, sizeof digest);
+    }
+    free(bytes);
+    return ns_agree_text("the programs", hex, comm);
+}
+
+static ns_status agree_size(int n_ranks, MPI_Comm comm)
+{
+    char message[256];
+    ns_status status = NS_OK;
+    if (ns_launched_size_mismatch(getenv("SLURM_NTASKS"), getenv("SLURM_PROCID"), n_ranks, message, sizeof message) ||
+        ns_run_size_mismatch(getenv(NS_RANKS_VARIABLE), n_ranks, message, sizeof message))
+        status = ns_fail(NS_EINVAL, "%s", message);
+    return ns_agree(status, comm);
+}
+
+static ns_status run_verb(ns_context *context, ns_status parsed)
+{
+    /* The ranks read the same words, so all of them failed or none. */
+    ns_status status = ns_agree(parsed, context->comm);
+    if (status == NS_OK) status = agree_size(context->n_ranks, context->comm);
+    if (status == NS_OK) status = agree_build(context->comm);
+    if (status != NS_OK) return status;
+    ns_log_event(NS_LOG_INFO, "start", "version=%s ranks=%d", ns_program_version(), context->n_ranks);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(context->args->verb, verbs[i].name) == 0) return ns_agree(verbs[i].run(context), context->comm);
+    return ns_fail(NS_EINVAL, "verb '%s' is not built in", context->args->verb);
+}
+
+static const char *status_name(int code)
+{
+    switch (code) {
+    case 0: return "done";
+    case 1: return "machine_failed";
+    case 2: return "refused";
+    case 3: return "bad_data";
+    case 4: return "held";
+    case 5: return "not_verified";
+    case 75: return "stopped";
+    default: return "lost";
+    }
+}
+
+/* Rank 0: the summary on stdout, or the one error line on stderr. A summary that cannot be written is exit 1. */
+static int report(ns_context *context, ns_status status, const char *text)
+{
+    int code = ns_exit_code(status);
+    double seconds = ns_seconds() - context->started;
+    if (context->args->json) {
+        json_t *out = json_object();
+        json_object_set_new(out, "verb", context->args->verb != NULL ? json_string(context->args->verb) : json_null());
+        json_object_set_new(out, "status", json_string(status_name(code)));
+        json_object_set_new(out, "exit", json_integer(code));
+        json_object_set_new(out, "seconds", json_real(seconds));
+        if (status != NS_OK) json_object_set_new(out, "message", json_string(ns_last_error()->message));
+        json_object_update(out, context->summary);
+        if (json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0 || putchar('\n') == EOF || fflush(stdout) != 0)
+            code = code == 0 ? 1 : code;
+        json_decref(out);
+    } else if ((text != NULL && fputs(text, stdout) < 0) || fflush(stdout) != 0) {
+        code = code == 0 ? 1 : code;
+    }
+    if (status != NS_OK) {
+        const ns_error *error = ns_last_error();
+        if (error->rank > 0)
+            fprintf(stderr, "nightshift: rank %d: %s\n", error->rank, error->message);
+        else
+            fprintf(stderr, "nightshift: %s\n", error->message);
+    }
+    if (context->args->verb != NULL) ns_log_event(NS_LOG_INFO, "end", "exit=%d seconds=%.3f", code, seconds);
+    return code;
+}
+
+static void open_log(const ns_context *context)
+{
+    ns_log_setup log = {.verb = context->args->verb != NULL ? context->args->verb : "none", .speaks = context->rank == 0,
+                        .quiet = context->args->quiet, .format = NS_LOG_TEXT};
+    memcpy(log.run, context->life, sizeof log.run);
+    ns_log_open(&log);
+}
+
+int main(int argc, char **argv)
+{
+    double started = ns_seconds();
+    ns_stop_listen(); /* a stop that comes while MPI starts is kept */
+    ns_args args;
+    int code = 1;
+    ns_status parsed = ns_args_parse(&args, argc, argv);
+    if (without_mpi(&args, parsed, argv, &code)) {
+        ns_args_destroy(&args);
+        return code;
+    }
+
+    quiet_singleton();
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    ns_context context = {.comm = MPI_COMM_WORLD, .args = &args, .started = started, .summary = json_object()};
+    MPI_Comm_rank(context.comm, &context.rank);
+    MPI_Comm_size(context.comm, &context.n_ranks);
+    if (sodium_init() < 0) parsed = ns_fail(NS_EUNAVAILABLE, "libsodium finds no source of random numbers");
+    uint8_t random[8];
+    randombytes_buf(random, sizeof random);
+    MPI_Bcast(random, sizeof random, MPI_BYTE, 0, context.comm);
+    ns_hex(context.life, random, sizeof random);
+    open_log(&context);
+    ns_stop_listen();
+
+    char *text = NULL;
+    size_t n_text = 0;
+    context.text = open_memstream(&text, &n_text);
+    ns_status status = context.text == NULL || context.summary == NULL ? ns_fail(NS_ENOMEM, "no memory to start") : NS_OK;
+    status = ns_agree(status, context.comm);
+    if (status == NS_OK) status = run_verb(&context, parsed);
+    if (context.text != NULL) fclose(context.text);
+    code = ns_exit_code(status);
+    if (context.rank == 0) code = report(&context, status, text);
+    MPI_Bcast(&code, 1, MPI_INT, 0, context.comm);
+
+    free(text);
+    json_decref(context.summary);
+    ns_args_destroy(&args);
+    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
+    return code;
+}

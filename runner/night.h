@@ -1,0 +1,69 @@
+#ifndef NIGHTSHIFT_RUNNER_NIGHT_H
+#define NIGHTSHIFT_RUNNER_NIGHT_H
+/*
+ * Scoring a cohort with a bundle: every row gets its status first (belongs, id missing, id twice), then waves of slabs are
+ * scored on all ranks and handed to rank 0 in the table's order. Used by `score` and by `verify --gold`.
+ */
+#include "data/scores.h"
+#include "data/stripes.h"
+#include "kernels/device.h"
+#include "runner/bundle.h"
+#include "runner/filter.h"
+#include "runner/rater.h"
+
+typedef struct ns_night {
+    MPI_Comm comm;
+    const ns_bundle *bundle;
+    ns_cohort *cohort;
+    ns_filter *filter;
+    ns_rater *rater;
+    int32_t id;              /* column, -1: the row number is the id */
+    int32_t n_keep;
+    int32_t *keep;           /* [n_keep] columns copied into the score file */
+    int32_t *features;       /* [model features] columns */
+    int32_t n_used;
+    int32_t *used;           /* [n_used] all of the above and those of `where`, in name order */
+    int32_t *used_of_feature;/* [model features] index into used, for the fingerprint */
+    ns_stripes stripes;
+    ns_fingerprint *fingerprint;
+    char (*digests)[65];
+    char digest[65];
+    uint8_t *status;         /* this rank's rows, wave after wave, slab_rows apart */
+    int64_t counts[NS_N_STATUS]; /* over all ranks, after ns_night_score */
+    int64_t id_bytes;        /* longest text id of the table */
+    int64_t *keep_bytes;     /* [n_keep] likewise */
+} ns_night;
+
+/* What a night is made of. */
+typedef struct ns_night_plan {
+    const ns_bundle *bundle;
+    const ns_job *job;       /* for messages: where id and keep stand */
+    const ns_job *where_job; /* whose expression holds: the job's score.where, or the bundle's data.where */
+    const char *where_key;
+    const char *id_name;     /* NULL: row numbers */
+    const char *const *keep; /* names */
+    int64_t n_keep;
+    ns_layout layout;
+} ns_night_plan;
+
+/*
+ * Opens the cohort and finds its columns.
+ *   files  in  rank 0: expanded list; other ranks: NULL
+ * Collective. NS_EFORMAT, NS_EINVAL, NS_ENOMEM. Close in either case; start from a zeroed one.
+ */
+ns_status ns_night_open(ns_night *night, const ns_texts *files, const ns_night_plan *plan, ns_device *device, MPI_Comm comm);
+
+/* The fingerprint of the columns used, without scoring: digest and digests. Collective. NS_EFORMAT, NS_ENOMEM. */
+ns_status ns_night_fingerprint(ns_night *night);
+
+/*
+ * Statuses, then risks. On rank 0 `take` gets every row once, in order: global number of the first row, then
+ * n statuses and risks (NaN where not scored). It may fail; then all ranks fail.
+ * Ends with counts and digest known. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED, what take gives.
+ */
+typedef ns_status (*ns_night_take)(void *context, int64_t first, int64_t n, const uint8_t *status, const float *risk);
+ns_status ns_night_statuses(ns_night *night);
+ns_status ns_night_score(ns_night *night, ns_night_take take, void *context);
+
+void ns_night_close(ns_night *night);
+#endif

@@ -1,0 +1,42 @@
+#ifndef NIGHTSHIFT_RUNNER_RATER_H
+#define NIGHTSHIFT_RUNNER_RATER_H
+/* A model over the rows of a cohort, slab by slab: reads the features it needs, bins them its own way, gives risks. */
+#include "data/cohort.h"
+#include "data/fingerprint.h"
+#include "kernels/scorer.h"
+#include "runner/models/gbdt_file.h"
+
+typedef struct ns_rater ns_rater;
+
+/*
+ * The columns of a cohort that a model needs, in the order of its features.
+ *   columns  out  [model->n_features] of the cohort
+ * Local. NS_EFORMAT: a column is absent or of another kind.
+ */
+ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort);
+
+/*
+ *   columns      in  from ns_rater_columns, prepared (ns_cohort_prepare); copied
+ *   infinite_ok  in  data.infinite: missing: an infinite value counts as missing
+ * model, cohort and device are borrowed until destroy. Local. NS_ENOMEM.
+ */
+ns_status ns_rater_create(ns_rater **out, const ns_gbdt_model *model, ns_cohort *cohort, const int32_t *columns, ns_device *device,
+                          bool infinite_ok);
+void ns_rater_destroy(ns_rater **rater);
+
+/* Rows that one call may score: a multiple of NS_BLOCK_ROWS, the same on every rank. */
+int64_t ns_rater_slab_rows(const ns_rater *rater);
+
+/*
+ * Scores rows [first, first + n), n <= ns_rater_slab_rows.
+ *   fingerprint, index  in   NULL, or where feature f's rows are added as column index[f]; index[f] < 0: not added
+ *   risk                out  [n]
+ *   infinite            out  [n] 1 where a feature is infinite and infinite_ok is false (its risk is meaningless then)
+ * Local. NS_EFORMAT: cannot be read.
+ */
+ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, ns_fingerprint *fingerprint, const int32_t *index, float *risk,
+                         uint8_t *infinite);
+
+/* Bytes a rater takes on one rank. */
+int64_t ns_rater_memory(int32_t n_features);
+#endif

@@ -1,0 +1,549 @@
+/*
+ * Training: run folder and lock, table, features, rounds with checkpoints, metrics, bundle. Rank 0 alone looks at the run
+ * folder and tells the others; every rank takes every decision from the same global numbers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <hdf5.h>
+
+#include "cluster/agree.h"
+#include "cluster/log.h"
+#include "cluster/machine.h"
+#include "cluster/reduce.h"
+#include "cluster/stop.h"
+#include "data/durable.h"
+#include "kernels/numerics.h"
+#include "runner/context.h"
+#include "runner/evaluation.h"
+#include "runner/identity.h"
+#include "runner/json.h"
+#include "runner/models/gbdt.h"
+#include "runner/plan.h"
+#include "runner/profile_of.h"
+#include "runner/progress.h"
+#include "runner/run_folder.h"
+#include "runner/training_data.h"
+
+typedef struct train_run {
+    ns_context *context;
+    ns_job *job;
+    ns_device *device;
+    ns_run_folder folder;      /* rank 0 */
+    char *path;                /* of the run folder */
+    ns_table table;
+    ns_training_data data;
+    ns_forest_settings settings;
+    char *echo;                /* the job's part that decides the model */
+    ns_identity identity;
+    ns_trees *trees;
+    ns_progress progress;
+    int64_t n_rounds;          /* asked for */
+    int64_t resumed_from;      /* rounds of the checkpoint, -1: none */
+    int64_t saved;             /* rounds of the last checkpoint, -1: none */
+    ns_round last;
+    json_t *stages;            /* seconds */
+    double stage_began;
+    json_t *metrics, *old_metrics; /* rank 0 */
+    char bundle_id[65];
+    bool already, replaces_bundle;
+} train_run;
+
+static void end_stage(train_run *run, const char *name)
+{
+    double now = ns_seconds();
+    json_object_set_new(run->stages, name, json_real(now - run->stage_began));
+    run->stage_began = now;
+}
+
+static ns_status start(train_run *run)
+{
+    ns_context *context = run->context;
+    NS_TRY(ns_context_job(&run->job, context));
+    NS_TRY(ns_agree(ns_plan_train_options(run->job), context->comm));
+    run->n_rounds = ns_job_integer(run->job, "model.rounds");
+    run->progress.stop_after = ns_job_integer(run->job, "train.stop_after");
+    run->settings = ns_gbdt_settings(run->job);
+    ns_status status = ns_job_echo(&run->echo, run->job, NS_ECHO_BUNDLE);
+    if (status == NS_OK) status = ns_plan_run_path(&run->path, run->job);
+    if (status == NS_OK) status = ns_trees_create(&run->trees);
+    if (status == NS_OK && context->rank == 0) {
+        if (ns_args_value(context->args, "--restart") != NULL) status = ns_run_folder_set_aside(run->path);
+        if (status == NS_OK) status = ns_run_folder_open(&run->folder, run->path, context->life);
+    }
+    return ns_agree(status, context->comm);
+}
+
+/* run.json: what this life is. */
+static ns_status describe_life(train_run *run)
+{
+    if (run->context->rank != 0) return NS_OK;
+    char began[21], hdf5[32], mpi[MPI_MAX_LIBRARY_VERSION_STRING], host[256];
+    unsigned major, minor, release;
+    int length;
+    ns_host_name(host, sizeof host);
+    H5get_libversion(&major, &minor, &release);
+    snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
+    MPI_Get_library_version(mpi, &length);
+    mpi[strcspn(mpi, ",\n")] = '\0';
+    json_t *life = run->folder.life, *files = json_array();
+    for (int32_t i = 0; i < ns_cohort_n_files(run->table.cohort); i++) {
+        int64_t first, n_rows, n_bytes;
+        const char *path = ns_cohort_file(run->table.cohort, i, &first, &n_rows, &n_bytes);
+        json_array_append_new(files, json_pack("{s:s, s:I, s:I}", "path", path, "rows", (json_int_t)n_rows, "bytes", (json_int_t)n_bytes));
+    }
+    json_object_set_new(life, "verb", json_string("train"));
+    json_object_set_new(life, "began", json_string(ns_utc_now(began)));
+    json_object_set_new(life, "host", json_string(host));
+    json_object_set_new(life, "ranks", json_integer(run->context->n_ranks));
+    json_object_set_new(life, "threads", json_integer(run->device->n_threads));
+    json_object_set_new(life, "device", json_string(run->device->name));
+    json_object_set_new(life, "level", json_string(run->device->level));
+    json_object_set_new(life, "program_version", json_string(ns_program_version()));
+    json_object_set_new(life, "numerics_version", json_integer(NS_NUMERICS_VERSION));
+    json_object_set_new(life, "hdf5", json_string(hdf5));
+    json_object_set_new(life, "mpi", json_string(mpi));
+    json_object_set_new(life, "files", files);
+    json_object_set_new(life, "status", json_string("running"));
+    char *echo = NULL;
+    ns_status status = ns_job_echo(&echo, run->job, NS_ECHO_ALL);
+    if (status == NS_OK) status = ns_run_folder_write_job(&run->folder, echo);
+    free(echo);
+    if (status == NS_OK) status = ns_run_folder_write_lives(&run->folder);
+    return status;
+}
+
+static ns_status make_identity(train_run *run)
+{
+    json_t *columns = json_object();
+    for (int32_t i = 0; i < run->table.n_used; i++)
+        json_object_set_new(columns, ns_cohort_column(run->table.cohort, run->table.used[i])->name, json_string(run->table.digests[i]));
+    run->identity = (ns_identity){.job = run->echo, .fingerprint = run->table.digest, .columns = columns,
+                                  .numerics_version = NS_NUMERICS_VERSION};
+    return columns == NULL ? ns_fail(NS_ENOMEM, "no memory for the identity") : NS_OK;
+}
+
+/* --- what earlier lives left --- */
+
+static char *text_of(const ns_package *package, const char *name)
+{
+    const ns_package_file *file = ns_package_find(package, name);
+    return file != NULL ? strdup(file->bytes) : NULL;
+}
+
+/* Rank 0: a published bundle of this run: equal means done. *extends: equal but for more rounds, and --extend was given. */
+static ns_status compare_bundle(train_run *run, bool *done, bool *extends)
+{
+    char *path = ns_path_join(run->path, "bundle"), *job = NULL;
+    *done = *extends = false;
+    if (path == NULL) return ns_fail(NS_ENOMEM, "no memory for the paths");
+    if (!ns_path_exists(path)) {
+        free(path);
+        return NS_OK;
+    }
+    ns_package package;
+    char what[600];
+    bool may_extend = ns_args_value(run->context->args, "--extend") != NULL;
+    snprintf(what, sizeof what, "the bundle of run '%.500s'", run->path);
+    ns_status status = ns_package_read(&package, path, "bundle");
+    if (status == NS_OK && (job = text_of(&package, "job.yaml")) == NULL) status = ns_fail(NS_EVERIFY, "'%s' has no job.yaml", path);
+    const json_t *lineage = json_object_get(package.manifest, "lineage");
+    if (status == NS_OK)
+        status = ns_identity_compare(&run->identity, job, lineage, what, may_extend ? NS_COMPARE_BUT_ROUNDS : NS_COMPARE_ALL);
+    if (status == NS_OK) {
+        *done = strcmp(job, run->echo) == 0;
+        *extends = !*done;
+        memcpy(run->bundle_id, package.id, sizeof run->bundle_id);
+        const ns_package_file *metrics = ns_package_find(&package, "metrics.json");
+        if (metrics != NULL) run->old_metrics = json_loadb(metrics->bytes, metrics->n_bytes, 0, NULL);
+    }
+    ns_package_destroy(&package);
+    free(job);
+    free(path);
+    return status;
+}
+
+/* Rank 0: the newest good checkpoint, if it belongs to this run: its state and progress. */
+static ns_status read_checkpoint(train_run *run, void **state, size_t *n_state, ns_compare how)
+{
+    ns_package package;
+    int64_t n_rounds;
+    char what[600], *job = NULL;
+    ns_status status = ns_run_folder_newest(&package, &n_rounds, &run->folder);
+    if (status == NS_OK && n_rounds >= 0) {
+        snprintf(what, sizeof what, "the checkpoint of run '%.500s'", run->path);
+        const json_t *progress = json_object_get(package.manifest, "progress");
+        const ns_package_file *file = ns_package_find(&package, "state.safetensors");
+        job = text_of(&package, "job.yaml");
+        if (file == NULL || job == NULL) status = ns_fail(NS_EVERIFY, "%s lacks its state", what);
+        if (status == NS_OK) status = ns_identity_compare(&run->identity, job, json_object_get(package.manifest, "identity"), what, how);
+        if (status == NS_OK) status = ns_progress_parse(&run->progress, progress);
+        if (status == NS_OK && run->progress.n_rounds > run->n_rounds)
+            status = ns_fail(NS_EINVAL, "%s has %lld rounds, the job asks for %lld; begin anew with --restart", what,
+                             (long long)run->progress.n_rounds, (long long)run->n_rounds);
+        if (status == NS_OK) {
+            *n_state = file->n_bytes;
+            *state = malloc(file->n_bytes + 1);
+            if (*state == NULL) status = ns_fail(NS_ENOMEM, "no memory for the checkpoint");
+            else memcpy(*state, file->bytes, file->n_bytes);
+            run->resumed_from = run->saved = n_rounds;
+        }
+    }
+    ns_package_destroy(&package);
+    free(job);
+    return status;
+}
+
+/* Where this life begins: done already, after a checkpoint, or at the start. */
+static ns_status find_beginning(train_run *run)
+{
+    ns_context *context = run->context;
+    bool done = false, extends = false;
+    void *state = NULL;
+    size_t n_state = 0;
+    ns_status status = make_identity(run);
+    if (status == NS_OK && context->rank == 0) {
+        status = compare_bundle(run, &done, &extends);
+        if (status == NS_OK && !done)
+            status = read_checkpoint(run, &state, &n_state, extends ? NS_COMPARE_BUT_ROUNDS : NS_COMPARE_ALL);
+        if (status == NS_OK && !done) status = ns_run_folder_cut_log(&run->folder, run->resumed_from > 0 ? run->resumed_from : 0);
+    }
+    status = ns_agree(status, context->comm);
+    if (status != NS_OK) goto out;
+    int64_t words[3] = {done, extends, run->resumed_from};
+    MPI_Bcast(words, 3, MPI_INT64_T, 0, context->comm);
+    run->already = words[0] != 0;
+    run->replaces_bundle = words[1] != 0;
+    run->resumed_from = run->saved = words[2];
+    if (run->resumed_from >= 0) {
+        MPI_Bcast(&run->progress, sizeof run->progress, MPI_BYTE, 0, context->comm);
+        status = ns_share_bytes(&state, &n_state, 0, context->comm);
+        if (status != NS_OK) goto out;
+        ns_gbdt_model *model = NULL;
+        status = ns_gbdt_parse(&model, state, n_state, "state.safetensors");
+        if (status == NS_OK) { /* the checkpoint's trees are this life's */
+            ns_trees_destroy(&run->trees);
+            run->trees = model->trees;
+            model->trees = NULL;
+        }
+        ns_gbdt_destroy(&model);
+        status = ns_agree(status, context->comm);
+        if (status == NS_OK) ns_log_event(NS_LOG_INFO, "resume", "rounds=%lld of=%lld", (long long)run->resumed_from, (long long)run->n_rounds);
+    }
+out:
+    free(state);
+    return status;
+}
+
+/* --- checkpoints --- */
+
+/* Rank 0: everything a later life needs, under checkpoints/NNNNNN. */
+static ns_status save_here(train_run *run)
+{
+    uint8_t *state = NULL;
+    size_t n_state = 0;
+    ns_gbdt_model *model = NULL;
+    json_t *manifest = NULL;
+    ns_status status = ns_gbdt_assemble(&model, &run->table.features, run->device, run->data.forest, run->trees, run->trees->n_trees);
+    if (status == NS_OK) status = ns_gbdt_build(model, &state, &n_state);
+    if (status == NS_OK) {
+        manifest = json_pack("{s:s, s:i, s:s, s:o, s:o}", "kind", "checkpoint", "format", 1, "name", ns_job_text(run->job, "name"),
+                             "progress", ns_progress_json(&run->progress), "identity", ns_identity_json(&run->identity));
+        if (manifest == NULL) status = ns_fail(NS_ENOMEM, "no memory for a checkpoint");
+    }
+    if (status == NS_OK) status = ns_run_folder_flush_log(&run->folder);
+    if (status == NS_OK) {
+        ns_package_file files[] = {{"state.safetensors", state, n_state}, {"job.yaml", run->echo, strlen(run->echo)}};
+        status = ns_run_folder_save(&run->folder, run->progress.n_rounds, files, 2, manifest);
+    }
+    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "checkpoint", "round=%lld bytes=%zu", (long long)run->progress.n_rounds, n_state);
+    json_decref(manifest);
+    free(state);
+    ns_gbdt_destroy(&model);
+    return status;
+}
+
+static ns_status save(train_run *run)
+{
+    if (run->saved == run->progress.n_rounds) return NS_OK;
+    NS_TRY(ns_agree(run->context->rank == 0 ? save_here(run) : NS_OK, run->context->comm));
+    run->saved = run->progress.n_rounds;
+    return NS_OK;
+}
+
+/* --- rounds --- */
+
+static double mean(ns_i128 sum, ns_i128 weight)
+{
+    return weight > 0 ? (double)sum / (double)weight : 0;
+}
+
+static ns_status log_round(train_run *run, double seconds)
+{
+    const ns_round *r = &run->last;
+    bool has_valid = r->valid_weight > 0;
+    ns_log_progress("round", "round=%lld of=%lld train_loss=%.6f valid_loss=%.6f rounds_per_s=%.2f", (long long)run->progress.n_rounds,
+                    (long long)run->n_rounds, mean(r->train_loss, r->train_weight), mean(r->valid_loss, r->valid_weight),
+                    seconds > 0 ? 1 / seconds : 0.0);
+    json_t *line = json_pack("{s:I, s:f, s:o, s:i, s:f}", "round", (json_int_t)run->progress.n_rounds, "train_loss",
+                             mean(r->train_loss, r->train_weight), "valid_loss",
+                             has_valid ? json_real(mean(r->valid_loss, r->valid_weight)) : json_null(), "leaves", (int)r->n_leaves,
+                             "seconds", seconds);
+    return line == NULL ? ns_fail(NS_ENOMEM, "no memory for a log line") : ns_run_folder_log(&run->folder, line);
+}
+
+/* What early stopping looks at: smaller is better. */
+static ns_status stop_value(train_run *run, ns_i128 *value)
+{
+    if (strcmp(ns_job_text(run->job, "train.stop_metric"), "auroc") != 0 || run->progress.stop_after == 0) {
+        *value = run->last.valid_weight > 0 ? run->last.valid_loss : run->last.train_loss;
+        return NS_OK;
+    }
+    ns_i128 placements = 0;
+    NS_TRY(ns_valid_placements(&placements, &run->table, &run->data));
+    *value = -placements;
+    return NS_OK;
+}
+
+enum { ASKED_STOP, ASKED_SAVE, N_ASKED };
+
+static ns_status train_rounds(train_run *run)
+{
+    ns_context *context = run->context;
+    double every = ns_job_number(run->job, "run.checkpoint_every"), saved_at = ns_seconds(), flushed_at = saved_at;
+    while (run->progress.n_rounds < run->n_rounds && !ns_progress_exhausted(&run->progress)) {
+        double began = ns_seconds();
+        NS_TRY(ns_agree(run->device->forest->round(run->data.forest, run->progress.n_rounds, run->trees, &run->last), context->comm));
+        ns_i128 value;
+        NS_TRY(stop_value(run, &value));
+        ns_progress_note(&run->progress, value);
+        double now = ns_seconds();
+        ns_status status = NS_OK;
+        if (context->rank == 0) {
+            status = log_round(run, now - began);
+            if (status == NS_OK && now - flushed_at >= 0.1) {
+                status = ns_run_folder_flush_log(&run->folder);
+                flushed_at = now;
+            }
+        }
+        NS_TRY(ns_agree(status, context->comm));
+        int64_t asked[N_ASKED] = {ns_stop_asked(), context->rank == 0 && now - saved_at >= every};
+        ns_max_i64(asked, N_ASKED, context->comm);
+        if (asked[ASKED_STOP] || asked[ASKED_SAVE]) {
+            NS_TRY(save(run));
+            saved_at = ns_seconds();
+        }
+        if (asked[ASKED_STOP])
+            return ns_fail(NS_ESTOPPED, "stopped on request after round %lld; the checkpoint is saved, run the same command again",
+                           (long long)run->progress.n_rounds);
+    }
+    return save(run);
+}
+
+/* --- bundle --- */
+
+static json_t *bundle_metrics(const train_run *run, json_t *valid, json_t *test, const ns_gbdt_model *model)
+{
+    const ns_table *t = &run->table;
+    json_t *rows = json_object();
+    static const char *const names[] = {"none", "train", "valid", "test"};
+    for (int p = NS_PART_TRAIN; p <= NS_PART_TEST; p++)
+        json_object_set_new(rows, names[p], json_pack("{s:I, s:I}", "rows", (json_int_t)t->n_part_global[p], "events",
+                                                      (json_int_t)t->n_events_global[p]));
+    json_t *importance = ns_gbdt_importance(model);
+    return json_pack("{s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:o, s:o*, s:o*, s:o}", "format", 1, "rounds", (json_int_t)run->progress.n_rounds,
+                     "best_round", (json_int_t)ns_progress_bundle_rounds(&run->progress), "table", "rows", (json_int_t)t->n_rows_global,
+                     "outside", (json_int_t)t->n_outside_global, "without_label", (json_int_t)t->n_unlabelled_global, "parts", rows,
+                     "valid", valid, "test", test, "importance", importance);
+}
+
+/* Rank 0: the five files of a bundle, published by one rename. */
+static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t *profile)
+{
+    uint8_t *state = NULL;
+    size_t n_state = 0;
+    char *metrics = NULL, *profile_text = NULL, *path = ns_path_join(run->path, "bundle"), *kept = NULL;
+    json_t *manifest = NULL;
+    ns_status status = path == NULL ? ns_fail(NS_ENOMEM, "no memory for the bundle") : ns_gbdt_build(model, &state, &n_state);
+    if (status == NS_OK) status = ns_json_dump(run->metrics, &metrics);
+    if (status == NS_OK) status = ns_json_dump(profile, &profile_text);
+    if (status == NS_OK) {
+        json_t *lineage = ns_identity_json(&run->identity);
+        json_object_set_new(lineage, "seed", json_integer(ns_job_integer(run->job, "train.seed")));
+        json_object_set_new(lineage, "program_version", json_string(ns_program_version()));
+        json_object_set_new(lineage, "parent_bundle", json_null());
+        manifest = json_pack("{s:s, s:i, s:s, s:o}", "kind", "bundle", "format", 1, "name", ns_job_text(run->job, "name"), "lineage", lineage);
+        if (manifest == NULL) status = ns_fail(NS_ENOMEM, "no memory for the bundle");
+    }
+    if (status == NS_OK) status = ns_run_folder_check_lock(&run->folder);
+    if (status == NS_OK && run->replaces_bundle) status = ns_plan_free_name(&kept, path);
+    if (status == NS_OK) {
+        ns_package_file files[] = {{"model.safetensors", state, n_state},
+                                   {"job.yaml", run->echo, strlen(run->echo)},
+                                   {"metrics.json", metrics, strlen(metrics)},
+                                   {"profile.json", profile_text, strlen(profile_text)}};
+        status = ns_package_publish(path, kept, files, 4, manifest, "bundle", run->bundle_id);
+    }
+    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "bundle=%.16s path=\"%s\"", run->bundle_id, path);
+    json_decref(manifest);
+    free(state);
+    free(metrics);
+    free(profile_text);
+    free(path);
+    free(kept);
+    return status;
+}
+
+static ns_status finish(train_run *run)
+{
+    ns_context *context = run->context;
+    ns_table *table = &run->table;
+    ns_gbdt_model *model = NULL;
+    json_t *valid = NULL, *test = NULL, *profile = NULL;
+    float *risk = malloc(((size_t)table->n_kept + 1) * sizeof *risk);
+    ns_status status = risk == NULL ? ns_fail(NS_ENOMEM, "no memory for the risks") : NS_OK;
+    if (status == NS_OK)
+        status = ns_gbdt_assemble(&model, &table->features, run->device, run->data.forest, run->trees, ns_progress_bundle_rounds(&run->progress));
+    status = ns_agree(status, context->comm);
+    if (status == NS_OK)
+        status = ns_table_risks(table, model, run->device, NS_HASH_NOT, risk);
+    if (status == NS_OK && table->n_part_global[NS_PART_VALID] > 0) status = ns_table_metrics(&valid, table, risk, NS_PART_VALID);
+    if (status == NS_OK && table->n_part_global[NS_PART_TEST] > 0) status = ns_table_metrics(&test, table, risk, NS_PART_TEST);
+    if (status == NS_OK) status = ns_profile_of(&profile, table, &run->data, risk);
+    if (status == NS_OK) status = ns_cohort_unchanged(table->cohort, context->comm);
+    end_stage(run, "evaluate");
+    if (status == NS_OK) {
+        if (context->rank == 0) {
+            run->metrics = bundle_metrics(run, valid, test, model);
+            valid = test = NULL;
+            status = run->metrics == NULL ? ns_fail(NS_ENOMEM, "no memory for the metrics") : publish_here(run, model, profile);
+        }
+        status = ns_agree(status, context->comm);
+    }
+    end_stage(run, "publish");
+    json_decref(valid);
+    json_decref(test);
+    json_decref(profile);
+    free(risk);
+    ns_gbdt_destroy(&model);
+    return status;
+}
+
+/* --- the whole --- */
+
+static ns_status check_parts(const train_run *run)
+{
+    const ns_table *t = &run->table;
+    const char *place = ns_job_place(run->job, "data.split.by");
+    if (t->n_part_global[NS_PART_TRAIN] == 0)
+        return ns_fail(NS_EFORMAT, "%s: data.split: no row is left for training (%lld valid, %lld test)", place,
+                       (long long)t->n_part_global[NS_PART_VALID], (long long)t->n_part_global[NS_PART_TEST]);
+    if (run->progress.stop_after > 0 && t->n_part_global[NS_PART_VALID] == 0)
+        return ns_fail(NS_EINVAL, "%s: train.stop_after: early stopping needs validation rows, and data.split gives none",
+                       ns_job_place(run->job, "train.stop_after"));
+    return NS_OK;
+}
+
+static ns_status train(train_run *run)
+{
+    ns_context *context = run->context;
+    NS_TRY(start(run));
+    NS_TRY(ns_context_device(&run->device, context, run->job));
+    NS_TRY(ns_table_open(&run->table, run->job, "data.cohort", NS_TABLE_TRAIN, context->comm));
+    NS_TRY(ns_plan_check_memory(&run->table, &run->settings, context));
+    NS_TRY(ns_agree(describe_life(run), context->comm));
+    NS_TRY(ns_table_read(&run->table, NS_TABLE_TRAIN));
+    ns_log_event(NS_LOG_INFO, "table", "rows=%lld kept=%lld outside=%lld without_label=%lld train=%lld valid=%lld test=%lld features=%d",
+           (long long)run->table.n_rows_global, (long long)run->table.n_kept_global, (long long)run->table.n_outside_global,
+           (long long)run->table.n_unlabelled_global, (long long)run->table.n_part_global[NS_PART_TRAIN],
+           (long long)run->table.n_part_global[NS_PART_VALID], (long long)run->table.n_part_global[NS_PART_TEST], run->table.features.n);
+    NS_TRY(ns_agree(check_parts(run), context->comm));
+    NS_TRY(ns_training_data_load(&run->data, &run->table, run->device, &run->settings));
+    end_stage(run, "read");
+    NS_TRY(find_beginning(run));
+    if (run->already) return NS_OK;
+    NS_TRY(ns_agree(run->device->forest->seal(run->data.forest, run->trees), context->comm));
+    NS_TRY(train_rounds(run));
+    end_stage(run, "train");
+    return finish(run);
+}
+
+/* Rank 0: how this life ended, into run.json. A failure to write it must not hide the first failure. */
+static void end_life(train_run *run, ns_status status)
+{
+    if (run->folder.life == NULL || json_object_get(run->folder.life, "began") == NULL) return;
+    char ended[21];
+    json_object_set_new(run->folder.life, "ended", json_string(ns_utc_now(ended)));
+    json_object_set_new(run->folder.life, "status", json_string(status == NS_OK ? run->already ? "already trained" : "done" : status == NS_ESTOPPED ? "stopped" : "failed"));
+    json_object_set_new(run->folder.life, "exit", json_integer(ns_exit_code(status)));
+    json_object_set_new(run->folder.life, "resumed_from", run->resumed_from >= 0 ? json_integer(run->resumed_from) : json_null());
+    json_object_set_new(run->folder.life, "rounds", json_integer(run->progress.n_rounds));
+    json_object_set(run->folder.life, "stages", run->stages);
+    ns_error first = *ns_last_error();
+    ns_error_clear();
+    if (ns_run_folder_check_lock(&run->folder) == NS_OK && ns_run_folder_flush_log(&run->folder) == NS_OK)
+        ns_run_folder_write_lives(&run->folder);
+    *ns_last_error() = first;
+}
+
+static void print_part(FILE *to, const char *label, const json_t *part)
+{
+    const json_t *auroc = json_object_get(part, "auroc");
+    if (part == NULL) return;
+    fprintf(to, "  %-9s %lld rows, %lld events", label, (long long)json_integer_value(json_object_get(part, "n")),
+            (long long)json_integer_value(json_object_get(part, "events")));
+    if (json_is_number(auroc))
+        fprintf(to, ", AUROC %.4f (%.4f to %.4f)", json_number_value(auroc), json_number_value(json_object_get(part, "auroc_low")),
+                json_number_value(json_object_get(part, "auroc_high")));
+    if (json_is_number(json_object_get(part, "log_loss")))
+        fprintf(to, ", log loss %.5f, Brier score %.5f", json_number_value(json_object_get(part, "log_loss")),
+                json_number_value(json_object_get(part, "brier")));
+    fprintf(to, "\n");
+}
+
+static void summarise(train_run *run)
+{
+    json_t *summary = run->context->summary, *metrics = run->metrics != NULL ? run->metrics : run->old_metrics;
+    char *bundle = ns_path_join(run->path, "bundle");
+    int64_t rounds = run->already ? json_integer_value(json_object_get(metrics, "rounds")) : run->progress.n_rounds;
+    json_object_set_new(summary, "rounds", json_integer(rounds));
+    json_object_set_new(summary, "best_round", json_incref(json_object_get(metrics, "best_round")));
+    json_object_set_new(summary, "resumed_from", run->resumed_from >= 0 ? json_integer(run->resumed_from) : json_null());
+    json_object_set_new(summary, "already", json_boolean(run->already));
+    json_object_set_new(summary, "bundle", json_string(bundle != NULL ? bundle : ""));
+    json_object_set_new(summary, "bundle_id", json_string(run->bundle_id));
+    json_object_set(summary, "metrics", metrics);
+    FILE *to = run->context->text;
+    fprintf(to, "%s %s: %lld rounds", run->already ? "already trained" : "trained", ns_job_text(run->job, "name"), (long long)rounds);
+    if (run->resumed_from >= 0) fprintf(to, ", resumed from %lld", (long long)run->resumed_from);
+    int64_t best = json_integer_value(json_object_get(metrics, "best_round"));
+    if (best != rounds) fprintf(to, ", the best is %lld", (long long)best);
+    fprintf(to, "\n");
+    print_part(to, "valid", json_object_get(metrics, "valid"));
+    print_part(to, "test", json_object_get(metrics, "test"));
+    fprintf(to, "  bundle    %s\n  id        %s\n", bundle != NULL ? bundle : "", run->bundle_id);
+    free(bundle);
+}
+
+ns_status ns_verb_train(ns_context *context)
+{
+    train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .stage_began = ns_seconds()};
+    ns_status status = train(&run);
+    if (context->rank == 0) {
+        end_life(&run, status);
+        if (status == NS_OK) summarise(&run);
+    }
+    ns_run_folder_close(&run.folder);
+    ns_training_data_close(&run.data);
+    ns_table_close(&run.table);
+    ns_device_close(&run.device);
+    ns_trees_destroy(&run.trees);
+    json_decref(run.identity.columns);
+    json_decref(run.metrics);
+    json_decref(run.old_metrics);
+    json_decref(run.stages);
+    free(run.echo);
+    free(run.path);
+    ns_job_destroy(&run.job);
+    return status;
+}
