@@ -77,7 +77,7 @@ static ns_status open_here(ns_cohort_writer *writer, const char *path)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", path);
     snprintf(writer->temporary, room, "%s.tmp.%ld", path, (long)getpid());
     NS_TRY(ns_durable_point("write", LABEL, "before"));
-    NS_TRY(ns_h5_create(&writer->file, writer->temporary));
+    NS_TRY(ns_h5_create(&writer->file, writer->temporary, path));
     NS_TRY(ns_h5_write_int_attribute(writer->file, "nightshift_cohort", 1, path));
     return make_group(&writer->columns, writer, "columns");
 }

@@ -124,6 +124,15 @@ static int64_t rows_of_block(int64_t first, int64_t done, int64_t n, const ns_fi
     return here;
 }
 
+/* Little-endian; written out, because compilers make one store of this but not of a loop. */
+static void store32(uint8_t *to, uint32_t word)
+{
+    to[0] = (uint8_t)word;
+    to[1] = (uint8_t)(word >> 8);
+    to[2] = (uint8_t)(word >> 16);
+    to[3] = (uint8_t)(word >> 24);
+}
+
 void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
                             const float *values)
 {
@@ -138,7 +147,7 @@ void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t
                 bits = 0;
             else if (value != value)
                 bits = 0x7fc00000;
-            for (int byte = 0; byte < 4; byte++) cells[4 * i + byte] = (uint8_t)(bits >> 8 * byte);
+            store32(cells + 4 * i, bits);
         }
         ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 4);
     }
@@ -150,8 +159,10 @@ void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t f
     uint8_t cells[NS_BLOCK_ROWS * 8];
     for (int64_t done = 0; done < n; done += NS_BLOCK_ROWS) {
         int64_t here = rows_of_block(first, done, n, fingerprint);
-        for (int64_t i = 0; i < here; i++)
-            for (int byte = 0; byte < 8; byte++) cells[8 * i + byte] = (uint8_t)(words[done + i] >> 8 * byte);
+        for (int64_t i = 0; i < here; i++) {
+            store32(cells + 8 * i, (uint32_t)words[done + i]);
+            store32(cells + 8 * i + 4, (uint32_t)(words[done + i] >> 32));
+        }
         ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 8);
     }
 }

@@ -52,6 +52,9 @@ ns_status ns_hdf5_check(int64_t result, ns_status code, const char *path, const 
 
 void ns_h5_quiet(void)
 {
+    /* After a close that failed (a full disk) HDF5's own exit handler closes again, and crashes. All files are closed here, so
+       it has nothing to do. The first call decides; later ones change nothing. */
+    H5dont_atexit();
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
@@ -108,7 +111,7 @@ hid_t ns_h5_plain_list(hid_t list_class)
     return list;
 }
 
-ns_status ns_h5_create(hid_t *out, const char *path)
+ns_status ns_h5_create(hid_t *out, const char *path, const char *shown)
 {
     *out = -1;
     ns_h5_quiet();
@@ -116,7 +119,7 @@ ns_status ns_h5_create(hid_t *out, const char *path)
     if (access >= 0 && create >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0)
         file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
-    ns_status status = ns_hdf5_check(file, NS_EIO, path, "create");
+    ns_status status = ns_hdf5_check(file, NS_EIO, shown, "create");
     if (access >= 0) H5Pclose(access);
     if (create >= 0) H5Pclose(create);
     *out = file;

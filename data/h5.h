@@ -18,15 +18,17 @@
 /* NS_OK where result >= 0; else "PATH: cannot DOING: what HDF5 found". To be called right after the HDF5 call. */
 ns_status ns_hdf5_check(int64_t result, ns_status code, const char *path, const char *doing);
 
-/* Turns HDF5's printing off. Every opening function here does it. */
+/* Turns HDF5's printing and its exit handler off. Every opening function here does it; before any other HDF5 call, for the
+   handler. */
 void ns_h5_quiet(void);
 
 /* Opens for reading, locking off, so that closing the file closes what is left open in it. Says what is wrong with the file:
    absent, unreadable, a folder, empty, not HDF5, truncated. Fails with code. */
 ns_status ns_h5_open_read(hid_t *out, const char *path, ns_status code);
 
-/* Creates (truncates) a file: object times off, library bounds V18; closing it closes what is left open in it. NS_EIO. */
-ns_status ns_h5_create(hid_t *out, const char *path);
+/* Creates (truncates) a file: object times off, library bounds V18; closing it closes what is left open in it.
+   shown: the path for messages, where path is a temporary one. NS_EIO. */
+ns_status ns_h5_create(hid_t *out, const char *path, const char *shown);
 
 /* A property list without object times: H5P_GROUP_CREATE or H5P_DATASET_CREATE; -1 on failure. */
 hid_t ns_h5_plain_list(hid_t list_class);

@@ -232,7 +232,7 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     for (writer->n_keep = 0; writer->n_keep < setup->n_keep; writer->n_keep++) writer->keep[writer->n_keep] = -1;
     content_begin(writer->written);
     NS_TRY(ns_durable_point("write", LABEL, "before"));
-    NS_TRY(ns_h5_create(&writer->file, writer->path));
+    NS_TRY(ns_h5_create(&writer->file, writer->path, writer->path));
     NS_TRY(write_attributes(writer, setup));
     NS_TRY(setup->id_is_text ? make_texts(&writer->id, writer, "id", setup->id_bytes, setup->n_rows)
                              : make_dataset(&writer->id, writer, "id", H5T_STD_I64LE, setup->n_rows));

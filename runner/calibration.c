@@ -16,37 +16,66 @@ typedef struct line {
 } line;
 
 /* Gradient and negated second derivatives of the log likelihood, in units of 2^-36. */
+enum { G0, G1, H00, H01, H11, N_SUMS };
 typedef struct slopes {
-    ns_i128 g0, g1, h00, h01, h11;
+    ns_i128 sum[N_SUMS];
 } slopes;
 
-/* Terms stay below 2^7, so 2^36 times one fits with 20 bits to spare. */
+/* Rows are taken in blocks, so that the doubles are computed in plain loops that compilers vectorise. */
+enum { BLOCK = 512 };
+typedef struct block {
+    int64_t event[2][BLOCK]; /* what an event adds to G0 and G1 */
+    int64_t other[2][BLOCK]; /* what another row takes from them */
+    int64_t any[3][BLOCK];   /* what either adds to H00, H01 and H11 */
+} block;
+
+/* Terms stay below 2^7, so 2^36 times one is far below the 2^51 up to which adding 1.5 * 2^52 rounds to even.
+ */
 static int64_t fixed(double term)
 {
-    return ns_rne_i64(0x1p36 * term);
+    return (int64_t)(ns_bits(0x1p36 * term + NS_SHIFTER) - NS_SHIFTER_BITS);
+}
+
+static void fill(block *out, const double *logit, int64_t n, line at)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double x = logit[i], eta = at.intercept + at.slope * x;
+        double a = ns_exp(-ns_abs(eta)), large = 1.0 / (1.0 + a), small = a / (1.0 + a);
+        double p = eta >= 0.0 ? large : small, q = eta >= 0.0 ? small : large,
+               w = p * q; /* 1 - p would cancel */
+        out->event[0][i] = fixed(q);
+        out->event[1][i] = fixed(q * x);
+        out->other[0][i] = fixed(p);
+        out->other[1][i] = fixed(p * x);
+        out->any[0][i] = fixed(w);
+        out->any[1][i] = fixed(w * x);
+        out->any[2][i] = fixed(w * x * x);
+    }
 }
 
 static slopes sum_slopes(const ns_risk_table *table, const double *logit, line at)
 {
-    slopes sum = {0, 0, 0, 0, 0};
-    for (int64_t i = 0; i < table->n; i++) {
-        double x = logit[i], eta = at.intercept + at.slope * x;
-        double p = ns_sigmoid(eta), q = ns_sigmoid(-eta), w = p * q; /* q, since 1 - p cancels */
-        ns_i128 events = table->positive[i], others = table->negative[i];
-        sum.g0 += events * fixed(q) - others * fixed(p);
-        sum.g1 += events * fixed(q * x) - others * fixed(p * x);
-        sum.h00 += (events + others) * fixed(w);
-        sum.h01 += (events + others) * fixed(w * x);
-        sum.h11 += (events + others) * fixed(w * x * x);
+    slopes all = {{0}};
+    block terms;
+    for (int64_t first = 0; first < table->n; first += BLOCK) {
+        int64_t n = table->n - first < BLOCK ? table->n - first : BLOCK;
+        fill(&terms, logit + first, n, at);
+        for (int64_t i = 0; i < n; i++) {
+            ns_i128 events = table->positive[first + i], others = table->negative[first + i];
+            for (int k = 0; k < 2; k++)
+                all.sum[G0 + k] += events * terms.event[k][i] - others * terms.other[k][i];
+            for (int k = 0; k < 3; k++) all.sum[H00 + k] += (events + others) * terms.any[k][i];
+        }
     }
-    return sum;
+    return all;
 }
 
 /* Newton's step; false where the sums are too flat for one. */
-static bool newton_step(line *step, const slopes *sum, parameters which)
+static bool newton_step(line *step, const slopes *all, parameters which)
 {
-    double g0 = ns_i128_to_double(sum->g0), g1 = ns_i128_to_double(sum->g1);
-    double h00 = ns_i128_to_double(sum->h00), h01 = ns_i128_to_double(sum->h01), h11 = ns_i128_to_double(sum->h11);
+    double g0 = ns_i128_to_double(all->sum[G0]), g1 = ns_i128_to_double(all->sum[G1]);
+    double h00 = ns_i128_to_double(all->sum[H00]), h01 = ns_i128_to_double(all->sum[H01]);
+    double h11 = ns_i128_to_double(all->sum[H11]);
     if (which == INTERCEPT_ALONE) {
         *step = (line){g0 / h00, 0.0};
         return h00 > 0.0;
@@ -65,9 +94,9 @@ static double larger(double a, double b)
 static bool maximise(line *at, const ns_risk_table *table, const double *logit, parameters which)
 {
     for (int i = 0; i < MOST_STEPS; i++) {
-        slopes sum = sum_slopes(table, logit, *at);
+        slopes all = sum_slopes(table, logit, *at);
         line step;
-        if (!newton_step(&step, &sum, which)) return false;
+        if (!newton_step(&step, &all, which)) return false;
         /* log-odds are linear in logit, so the ends move most */
         double reach = larger(ns_abs(step.intercept + step.slope * logit[0]),
                               ns_abs(step.intercept + step.slope * logit[table->n - 1]));
@@ -79,7 +108,7 @@ static bool maximise(line *at, const ns_risk_table *table, const double *logit, 
     return false;
 }
 
-/* Whether both classes reach beyond the other's end on one side each; without that no finite slope is the best. */
+/* Whether each class reaches beyond one end of the other; without that no finite slope is the best. */
 static bool overlap(const ns_risk_table *table)
 {
     int64_t first_event = -1, last_event = -1, first_other = -1, last_other = -1;
@@ -96,18 +125,21 @@ static bool overlap(const ns_risk_table *table)
     return first_event < last_other && first_other < last_event;
 }
 
-static void fit(ns_calibration *out, const ns_risk_table *table, const double *logit, int64_t n_events, int64_t n_others)
+static void fit(ns_calibration *out, const ns_risk_table *table, const double *logit)
 {
     static const char *const NOT_REACHED = "not reached in 50 steps";
     line at = {0.0, 1.0};
-    if (maximise(&at, table, logit, INTERCEPT_ALONE)) out->citl = at.intercept;
-    else out->citl_reason = NOT_REACHED;
+    if (maximise(&at, table, logit, INTERCEPT_ALONE))
+        out->citl = at.intercept;
+    else
+        out->citl_reason = NOT_REACHED;
 
     if (!overlap(table)) {
-        out->slope_reason = "the risks separate events from others, or are all equal: no finite slope is best";
+        out->slope_reason =
+            "the risks separate events from others, or are all equal: no finite slope is best";
         return;
     }
-    at = (line){ns_log((double)n_events / (double)n_others), 0.0};
+    /* from where slope 1 ended: of models in use, most are near it */
     if (maximise(&at, table, logit, INTERCEPT_AND_SLOPE)) {
         out->intercept = at.intercept;
         out->slope = at.slope;
@@ -116,7 +148,7 @@ static void fit(ns_calibration *out, const ns_risk_table *table, const double *l
     }
 }
 
-/* A risk is float32 between 2^-24 and 1 (or, from elsewhere, smaller): 2^47 times it is whole from 2^-24 on. */
+/* A published risk is a float32 from 2^-24 on: 2^47 times it is whole. */
 static int64_t in_units(float risk)
 {
     return ns_rne_i64(0x1p47 * (double)risk);
@@ -135,14 +167,17 @@ static void sum_risks(ns_calibration *out, const ns_risk_table *table, int64_t n
     }
     for (int b = 0; b < NS_N_ECE_BINS; b++) total_gap += gap[b] < 0 ? -gap[b] : gap[b];
     out->ece = ns_i128_to_double(total_gap) / ((double)n * 0x1p47);
-    if (expected > 0) out->observed_expected = (double)n_events * 0x1p47 / ns_i128_to_double(expected);
-    else out->observed_expected_reason = "the risks sum to 0";
+    if (expected > 0)
+        out->observed_expected = (double)n_events * 0x1p47 / ns_i128_to_double(expected);
+    else
+        out->observed_expected_reason = "the risks sum to 0";
 }
 
 ns_status ns_calibration_compute(ns_calibration *out, const ns_risk_table *table)
 {
     const double nan = ns_from_bits(UINT64_C(0x7ff8000000000000));
-    *out = (ns_calibration){.intercept = nan, .slope = nan, .citl = nan, .observed_expected = nan, .ece = nan};
+    *out =
+        (ns_calibration){.intercept = nan, .slope = nan, .citl = nan, .observed_expected = nan, .ece = nan};
     int64_t n_events = 0, n_others = 0;
     for (int64_t i = 0; i < table->n; i++) {
         n_events += table->positive[i];
@@ -158,12 +193,13 @@ ns_status ns_calibration_compute(ns_calibration *out, const ns_risk_table *table
         return NS_OK;
     }
     double *logit = malloc((size_t)table->n * sizeof *logit);
-    if (logit == NULL) return ns_fail(NS_ENOMEM, "no memory for the calibration of %lld risks", (long long)table->n);
+    if (logit == NULL)
+        return ns_fail(NS_ENOMEM, "no memory for the calibration of %lld risks", (long long)table->n);
     for (int64_t i = 0; i < table->n; i++) {
         double p = (double)table->risk[i];
         logit[i] = ns_log(p) - ns_log(1.0 - p);
     }
-    fit(out, table, logit, n_events, n_others);
+    fit(out, table, logit);
     free(logit);
     return NS_OK;
 }

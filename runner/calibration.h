@@ -10,15 +10,16 @@ typedef struct ns_calibration {
     double intercept, slope;
     double citl;              /* calibration in the large: the intercept where the slope is held at 1 */
     double observed_expected; /* events / sum of risks */
-    /* Expected calibration error: sum over ten bins of |events - sum of risks| / n. A row with b rows of lower risk is in bin
-       floor(10 b / n), so rows of equal risk are never parted and a bin may be empty. */
+    /* Expected calibration error: sum over ten bins of |events - sum of risks| / n. A row with b rows of
+       lower risk is in bin floor(10 b / n), so rows of equal risk are never parted and a bin may be empty. */
     double ece;
-    const char *slope_reason, *citl_reason, *observed_expected_reason, *ece_reason; /* NULL where defined; static texts */
+    /* NULL where defined; else why not. Static texts. */
+    const char *slope_reason, *citl_reason, *observed_expected_reason, *ece_reason;
 } ns_calibration;
 
 /*
- * Newton's method on sums of per-row terms rounded to 2^-36; steps are shortened so that no row's log-odds move by more
- * than 1, which makes every step go downhill; done when a step is below 1e-10, given up after 50 steps.
+ * Newton's method on sums of per-row terms rounded to 2^-36; steps are shortened so that no row's log-odds
+ * move by more than 1, which makes every step go uphill; done when a step is below 1e-10, given up after 50.
  * Local. NS_ENOMEM.
  */
 ns_status ns_calibration_compute(ns_calibration *out, const ns_risk_table *table);

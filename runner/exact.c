@@ -5,8 +5,8 @@
 
 double ns_u128_to_double(ns_u128 value)
 {
-    /* The top 64 bits, with a sticky last bit for all that is cut off: 64 bits are 11 more than a double holds, so rounding
-       them is rounding the whole. The scale is a power of two, below 2^65. */
+    /* The top 64 bits, with a sticky last bit for all that is cut off: 64 bits are 11 more than a double
+       holds, so rounding them is rounding the whole. The scale is a power of two, below 2^65. */
     double scale = 1.0;
     ns_u128 top = value;
     int shift = 0;

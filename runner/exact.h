@@ -7,6 +7,6 @@
 double ns_u128_to_double(ns_u128 value);
 double ns_i128_to_double(ns_i128 value);
 
-/* The correctly rounded square root of value >= 0 (IEEE 754 demands it, so it is the one function taken from libm). */
+/* The square root of value >= 0, correctly rounded: IEEE 754 demands that, so it may come from libm. */
 double ns_square_root(double value);
 #endif

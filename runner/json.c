@@ -33,8 +33,9 @@ json_t *ns_json_real(double value)
 ns_status ns_json_dump(const json_t *json, char **text)
 {
     *text = NULL;
-    char *body =
-        json == NULL ? NULL : json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(17) | JSON_PRESERVE_ORDER);
+    char *body = json == NULL
+                     ? NULL
+                     : json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(17) | JSON_PRESERVE_ORDER);
     size_t n = body == NULL ? 0 : strlen(body);
     char *whole = body == NULL ? NULL : realloc(body, n + 2);
     if (whole == NULL) {

@@ -1,8 +1,8 @@
 #ifndef NIGHTSHIFT_RUNNER_JSON_H
 #define NIGHTSHIFT_RUNNER_JSON_H
 /*
- * JSON as every file of ours is written: keys in the order they were set, one blank of indentation a level, doubles as
- * %.17g with a point whatever the locale, a newline at the end. Equal values give equal bytes.
+ * JSON as every file of ours is written: keys in the order they were set, one blank of indentation a level,
+ * doubles as %.17g with a point whatever the locale, a newline at the end. Equal values give equal bytes.
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -10,8 +10,8 @@
 #include "cluster/status.h"
 
 /*
- * Adds key: value at the end of object, or value at the end of array, and takes the value over in either case.
- *   status  inout  an earlier failure stays and drops the value; NS_ENOMEM where value is NULL or cannot be stored
+ * Adds key: value at the end of object, or value at the end of array; takes the value over in any case.
+ *   status  inout  an earlier failure stays, and drops the value; NS_ENOMEM where it is NULL or has no room
  * So a document is built by a run of calls and one look at the status.
  */
 void ns_json_add(ns_status *status, json_t *object, const char *key, json_t *value);

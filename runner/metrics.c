@@ -1,7 +1,8 @@
 /*
- * One pass over the distinct risks for each metric. With events m, others n and, for a row, 2 * (rows of the other class on
- * the losing side) + (ties with it) as its placement a: AUROC = sum of a over events / (2 m n), and DeLong's S10 / m over
- * events is (m * sum a^2 - (sum a)^2) / (4 n^2 m^2 (m - 1)), all of it exact up to that division.
+ * One pass over the distinct risks for each metric. With m events, n others and, for a row, the placement
+ * a = 2 * (rows of the other class on the losing side) + (ties with it):
+ * AUROC = sum of a over events / (2 m n), and S10 / m = (m * sum a^2 - (sum a)^2) / (4 n^2 m^2 (m - 1)),
+ * all of it exact up to that division.
  */
 #include "runner/metrics.h"
 
@@ -55,7 +56,9 @@ static void compute_auroc(ns_metrics *out, const ns_risk_table *table)
     ns_u128 pairs = (ns_u128)(uint64_t)m * (uint64_t)n;
     out->auroc = ns_u128_to_double(events.sum) / ns_u128_to_double(2 * pairs);
     if (m < 2 || n < 2 || out->n > MOST_ROWS) {
-        out->interval_reason = out->n > MOST_ROWS ? "more than 2^32 rows" : m < 2 ? "a single event" : "a single row without event";
+        out->interval_reason = out->n > MOST_ROWS ? "more than 2^32 rows"
+                               : m < 2            ? "a single event"
+                                                  : "a single row without event";
         return;
     }
     double unit = ns_u128_to_double(4 * pairs * pairs);
@@ -101,10 +104,15 @@ static double ratio(int64_t part, int64_t whole)
     return whole == 0 ? undefined() : (double)part / (double)whole;
 }
 
-static void compute_capacity(ns_capacity *out, const ns_risk_table *table, const ns_metrics *all, int32_t percent)
+static void compute_capacity(ns_capacity *out, const ns_risk_table *table, const ns_metrics *all,
+                             int32_t percent)
 {
-    *out = (ns_capacity){.threshold = undefined(), .sensitivity = undefined(), .specificity = undefined(),
-                         .ppv = undefined(), .npv = undefined(), .nne = undefined()};
+    *out = (ns_capacity){.threshold = undefined(),
+                         .sensitivity = undefined(),
+                         .specificity = undefined(),
+                         .ppv = undefined(),
+                         .npv = undefined(),
+                         .nne = undefined()};
     if (all->n == 0) return;
     int64_t k = (int64_t)((ns_i128)all->n * percent / 100);
     out->k = k < 1 ? 1 : k;
@@ -124,8 +132,14 @@ static void compute_capacity(ns_capacity *out, const ns_risk_table *table, const
 ns_status ns_metrics_compute(ns_metrics *out, const ns_risk_table *table)
 {
     const double none = undefined();
-    *out = (ns_metrics){.prevalence = none, .auroc = none, .auroc_variance = none, .auroc_low = none,
-                        .auroc_high = none, .auprc = none, .log_loss = none, .brier = none};
+    *out = (ns_metrics){.prevalence = none,
+                        .auroc = none,
+                        .auroc_variance = none,
+                        .auroc_low = none,
+                        .auroc_high = none,
+                        .auprc = none,
+                        .log_loss = none,
+                        .brier = none};
     for (int64_t i = 0; i < table->n; i++) {
         out->n += table->negative[i] + table->positive[i];
         out->n_events += table->positive[i];

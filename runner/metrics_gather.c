@@ -9,14 +9,17 @@ enum { PIECE = 1 << 27, TAG = 41 };
 
 typedef enum direction { SEND, RECEIVE } direction;
 
-static void move(direction way, void *values, int64_t n, size_t size, MPI_Datatype type, int other, MPI_Comm comm)
+static void move(direction way, void *values, int64_t n, size_t size, MPI_Datatype type, int other,
+                 MPI_Comm comm)
 {
     char *at = values;
     for (int64_t done = 0; done < n; done += PIECE) {
         int count = (int)(n - done < PIECE ? n - done : PIECE);
         void *piece = at + (size_t)done * size;
-        if (way == SEND) MPI_Send(piece, count, type, other, TAG, comm);
-        else MPI_Recv(piece, count, type, other, TAG, comm, MPI_STATUS_IGNORE);
+        if (way == SEND)
+            MPI_Send(piece, count, type, other, TAG, comm);
+        else
+            MPI_Recv(piece, count, type, other, TAG, comm, MPI_STATUS_IGNORE);
     }
 }
 
@@ -27,7 +30,8 @@ static void move_table(direction way, ns_risk_table *table, int other, MPI_Comm 
     move(way, table->positive, table->n, sizeof *table->positive, MPI_INT64_T, other, comm);
 }
 
-/* Takes and adds another rank's table. The sender learns first whether there is room, so that neither waits for ever. */
+/* Takes and adds another rank's table. The sender learns first whether there is room, so that neither waits
+ * for ever. */
 static ns_status receive(ns_risk_table *table, int other, MPI_Comm comm)
 {
     int64_t n = 0;

@@ -65,7 +65,8 @@ void ns_metrics_add_json(ns_status *status, json_t *object, const ns_metrics *me
     ns_json_add(status, object, "calibration", calibration_json(status, &metrics->calibration));
     json_t *capacities = json_array();
     for (int c = 0; c < NS_N_CAPACITIES; c++)
-        ns_json_append(status, capacities, capacity_json(status, &metrics->capacity[c], ns_capacity_percent[c]));
+        ns_json_append(status, capacities,
+                       capacity_json(status, &metrics->capacity[c], ns_capacity_percent[c]));
     ns_json_add(status, object, "capacity", capacities);
     ns_json_add(status, object, "undefined", reasons_json(status, metrics));
 }

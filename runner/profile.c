@@ -23,20 +23,22 @@ static json_t *count_json(int64_t n_rows, bool hidden)
     return hidden ? json_null() : json_integer(n_rows);
 }
 
-/* The q-quantile is the ceil(q n)-th smallest of n: that many rows lie at or below it, n - that + 1 at or above. */
+/* The q-quantile is the ceil(q n)-th smallest of n: that many rows lie at or below it, n - that + 1 at or
+ * above. */
 static json_t *quantiles_json(ns_status *status, const float *quantile, int64_t n_rows, int64_t min_cell)
 {
     json_t *array = json_array();
     for (int i = 0; i < NS_N_PROFILE_PERCENTS; i++) {
-        int64_t at = (n_rows / 100) * ns_profile_percents[i] + ((n_rows % 100) * ns_profile_percents[i] + 99) / 100;
+        int64_t at =
+            (n_rows / 100) * ns_profile_percents[i] + ((n_rows % 100) * ns_profile_percents[i] + 99) / 100;
         bool hidden = at < min_cell || n_rows - at + 1 < min_cell;
         ns_json_append(status, array, hidden ? json_null() : ns_json_real((double)quantile[i]));
     }
     return array;
 }
 
-static json_t *label_json(ns_status *status, ns_profile_count rows, ns_profile_count events, ns_profile_count others,
-                          int64_t min_cell)
+static json_t *label_json(ns_status *status, ns_profile_count rows, ns_profile_count events,
+                          ns_profile_count others, int64_t min_cell)
 {
     bool hidden = is_small(events, min_cell) || is_small(others, min_cell) || rows.n_rows == 0;
     json_t *label = json_object();
@@ -46,15 +48,16 @@ static json_t *label_json(ns_status *status, ns_profile_count rows, ns_profile_c
     return label;
 }
 
-ns_status ns_profile_create(ns_profile **out, ns_profile_count rows, ns_profile_count events, ns_profile_count others,
-                            int64_t min_cell)
+ns_status ns_profile_create(ns_profile **out, ns_profile_count rows, ns_profile_count events,
+                            ns_profile_count others, int64_t min_cell)
 {
     ns_status status = NS_OK;
     *out = NULL;
     ns_profile *profile = calloc(1, sizeof *profile);
     if (profile == NULL) return ns_fail(NS_ENOMEM, "no memory for a profile");
     json_t *percent = json_array();
-    for (int i = 0; i < NS_N_PROFILE_PERCENTS; i++) ns_json_append(&status, percent, json_integer(ns_profile_percents[i]));
+    for (int i = 0; i < NS_N_PROFILE_PERCENTS; i++)
+        ns_json_append(&status, percent, json_integer(ns_profile_percents[i]));
     profile->min_cell = min_cell;
     profile->document = json_object();
     profile->features = json_array();
@@ -82,8 +85,9 @@ static json_t *text_json(ns_status *status, const char *text, int64_t n_bytes, c
     json_t *json = json_stringn(text, (size_t)n_bytes);
     if (json != NULL || *status != NS_OK) return json;
     json_t *unchecked = json_stringn_nocheck(text, (size_t)n_bytes);
-    *status = unchecked == NULL ? ns_fail(NS_ENOMEM, "no memory for a profile")
-                                : ns_fail(NS_EINVAL, "%s is not UTF-8, so the training profile cannot name it", what);
+    *status = unchecked == NULL
+                  ? ns_fail(NS_ENOMEM, "no memory for a profile")
+                  : ns_fail(NS_EINVAL, "%s is not UTF-8, so the training profile cannot name it", what);
     json_decref(unchecked);
     return NULL;
 }
@@ -98,13 +102,14 @@ static json_t *begin_feature(ns_status *status, const char *name, const char *ki
     return feature;
 }
 
-ns_status ns_profile_add_number(ns_profile *profile, const char *name, const float *quantile, ns_profile_count values,
-                                ns_profile_count missing)
+ns_status ns_profile_add_number(ns_profile *profile, const char *name, const float *quantile,
+                                ns_profile_count values, ns_profile_count missing)
 {
     ns_status status = NS_OK;
     bool few = is_small(values, profile->min_cell);
     json_t *feature = begin_feature(&status, name, "number");
-    ns_json_add(&status, feature, "missing", count_json(missing.n_rows, few || is_small(missing, profile->min_cell)));
+    ns_json_add(&status, feature, "missing",
+                count_json(missing.n_rows, few || is_small(missing, profile->min_cell)));
     ns_json_add(&status, feature, "quantiles",
                 quantiles_json(&status, quantile, few ? 0 : values.n_rows, profile->min_cell));
     ns_json_append(&status, profile->features, feature);
@@ -145,7 +150,8 @@ static void choose(choice *what, const ns_profile_levels *levels, ns_profile_cou
     }
     bool few_missing = is_small(missing, min_cell);
     /* missing is hidden behind other, so other must be large enough to hide in */
-    if (is_small(what->other, min_cell) || (few_missing && what->other.n_rows == 0)) pool_smallest(what, levels, min_cell);
+    if (is_small(what->other, min_cell) || (few_missing && what->other.n_rows == 0))
+        pool_smallest(what, levels, min_cell);
     what->hide_rest = few_missing || is_small(what->other, min_cell);
 }
 

@@ -1,12 +1,13 @@
 #ifndef NIGHTSHIFT_RUNNER_PROFILE_H
 #define NIGHTSHIFT_RUNNER_PROFILE_H
 /*
- * profile.json: the training distribution, that drift is measured against. It holds no extremes, and nothing about fewer than
- * min_cell patients that a reader could single out, also not by subtraction:
- *   counts      null where they concern 1 to min_cell - 1 patients (0 is told)
- *   quantiles   null where fewer than min_cell rows lie on one side of them, the quantile itself included
- *   levels      with fewer than min_cell patients are pooled, without names, as "other"; where the pool is too small, the
- *               smallest named level joins it; where missing is null, other is null too, and the reverse
+ * profile.json: the training distribution, that drift is measured against. It holds no extremes, and nothing
+ * about fewer than min_cell patients that a reader could single out, also not by subtraction:
+ *   counts     null where they concern 1 to min_cell - 1 patients (0 is told)
+ *   quantiles  null where fewer than min_cell rows lie on one side of them, the quantile itself included
+ *   levels     with fewer than min_cell patients are pooled, without names, as "other"; where the pool is too
+ *              small, the smallest named level joins it; where missing is null, other is null too, and the
+ *              reverse
  * Pure: the caller brings numbers that are the same on every rank.
  *
  * {"profile_version": 1, "rows", "label": {"events", "prevalence"}, "percent": [1, 5, …, 99],
@@ -39,8 +40,8 @@ typedef struct ns_profile ns_profile;
  *   min_cell  in   evaluate.min_cell, >= 1
  * Local. NS_ENOMEM.
  */
-ns_status ns_profile_create(ns_profile **out, ns_profile_count rows, ns_profile_count events, ns_profile_count others,
-                            int64_t min_cell);
+ns_status ns_profile_create(ns_profile **out, ns_profile_count rows, ns_profile_count events,
+                            ns_profile_count others, int64_t min_cell);
 void ns_profile_destroy(ns_profile **profile);
 
 /*
@@ -50,8 +51,8 @@ void ns_profile_destroy(ns_profile **profile);
  *   missing   in  rows that have none
  * Local. NS_EINVAL: the name is not UTF-8. NS_ENOMEM.
  */
-ns_status ns_profile_add_number(ns_profile *profile, const char *name, const float *quantile, ns_profile_count values,
-                                ns_profile_count missing);
+ns_status ns_profile_add_number(ns_profile *profile, const char *name, const float *quantile,
+                                ns_profile_count values, ns_profile_count missing);
 
 /* The levels of one category feature. */
 typedef struct ns_profile_levels {
@@ -61,7 +62,7 @@ typedef struct ns_profile_levels {
     ns_profile_count other;  /* rows of all levels that are not among texts */
 } ns_profile_levels;
 
-/* Adds a category feature. Local. NS_EINVAL: the name, or a level that would be named, is not UTF-8. NS_ENOMEM. */
+/* Adds a category feature. Local. NS_EINVAL: the name or a named level is not UTF-8. NS_ENOMEM. */
 ns_status ns_profile_add_category(ns_profile *profile, const char *name, const ns_profile_levels *levels,
                                   ns_profile_count missing);
 

@@ -1,6 +1,6 @@
 /*
- * A risk is above 0, so its bits as an unsigned number are in the order of the risks. A row is the 33-bit word
- * (bits << 1 | label); rows are sorted by three counting passes of 11 bits, then equal ones are counted.
+ * A risk is above 0, so its bits as an unsigned number are in the order of the risks. A row is the 33-bit
+ * word (bits << 1 | label); rows are sorted by three counting passes of 11 bits, then equal ones are counted.
  */
 #include "runner/risk_table.h"
 
@@ -48,8 +48,8 @@ void ns_risk_table_destroy(ns_risk_table *table)
 }
 
 /* The words of the used rows; *n_used of them. */
-static ns_status collect(uint64_t *words, int64_t *n_used, const float *risk, const uint8_t *label, const uint8_t *use,
-                         int64_t n)
+static ns_status collect(uint64_t *words, int64_t *n_used, const float *risk, const uint8_t *label,
+                         const uint8_t *use, int64_t n)
 {
     int64_t k = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -57,7 +57,8 @@ static ns_status collect(uint64_t *words, int64_t *n_used, const float *risk, co
         uint32_t bits = bits_of(risk[i]);
         /* NaN, infinities and negative numbers have larger bits than 1.0f */
         if (bits == 0 || bits >= ONE_BITS)
-            return ns_fail(NS_ENUMERIC, "row %lld of the rows evaluated has no risk above 0 and below 1", (long long)i);
+            return ns_fail(NS_ENUMERIC, "row %lld of the rows evaluated has no risk above 0 and below 1",
+                           (long long)i);
         words[k++] = (uint64_t)bits << 1 | (label[i] != 0);
     }
     *n_used = k;
@@ -84,19 +85,23 @@ static ns_status count_sorted(ns_risk_table *out, const uint64_t *words, int64_t
             out->risk[at] = float_of((uint32_t)(words[i] >> 1));
             out->negative[at] = out->positive[at] = 0;
         }
-        if ((words[i] & 1) != 0) out->positive[at]++;
-        else out->negative[at]++;
+        if ((words[i] & 1) != 0)
+            out->positive[at]++;
+        else
+            out->negative[at]++;
     }
     return NS_OK;
 }
 
-ns_status ns_risk_table_build(ns_risk_table *out, const float *risk, const uint8_t *label, const uint8_t *use, int64_t n)
+ns_status ns_risk_table_build(ns_risk_table *out, const float *risk, const uint8_t *label, const uint8_t *use,
+                              int64_t n)
 {
     memset(out, 0, sizeof *out);
     uint64_t *words = calloc((size_t)n + 1, sizeof *words), *other = malloc(((size_t)n + 1) * sizeof *other);
     int64_t n_used = 0;
-    ns_status status = words == NULL || other == NULL ? ns_fail(NS_ENOMEM, "no memory for the metrics of %lld rows", (long long)n)
-                                                      : collect(words, &n_used, risk, label, use, n);
+    ns_status status = words == NULL || other == NULL
+                           ? ns_fail(NS_ENOMEM, "no memory for the metrics of %lld rows", (long long)n)
+                           : collect(words, &n_used, risk, label, use, n);
     if (status == NS_OK) {
         sort_pass(other, words, n_used, 0);
         sort_pass(words, other, n_used, RADIX_BITS);

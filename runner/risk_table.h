@@ -1,8 +1,9 @@
 #ifndef NIGHTSHIFT_RUNNER_RISK_TABLE_H
 #define NIGHTSHIFT_RUNNER_RISK_TABLE_H
 /*
- * All that metrics need of a table's rows: each distinct risk with its number of events and of other rows. Made on each
- * rank from its own rows, then added up on rank 0 (metrics_gather.h); neither the order of rows nor their place matters.
+ * All that metrics need of a table's rows: each distinct risk with its number of events and of other rows.
+ * Made on each rank from its own rows, then added up on rank 0 (metrics_gather.h); neither the order of rows
+ * nor their place matters.
  */
 #include <stdint.h>
 
@@ -21,9 +22,11 @@ typedef struct ns_risk_table {
  *   label  in   [n] 0 or 1
  *   use    in   [n] 0: the row is left out; NULL: all are used
  *   n      in   rows, >= 0
- * Local. Fails with NS_ENUMERIC (a used risk is NaN, or not above 0 and below 1: every published risk is) or NS_ENOMEM.
+ * Local. Fails with NS_ENUMERIC (a used risk is NaN, or not above 0 and below 1: every published risk is) or
+ * NS_ENOMEM.
  */
-ns_status ns_risk_table_build(ns_risk_table *out, const float *risk, const uint8_t *label, const uint8_t *use, int64_t n);
+ns_status ns_risk_table_build(ns_risk_table *out, const float *risk, const uint8_t *label, const uint8_t *use,
+                              int64_t n);
 
 /* into += from, risk by risk. NS_ENOMEM: into is as before. */
 ns_status ns_risk_table_add(ns_risk_table *into, const ns_risk_table *from);

@@ -1,6 +1,6 @@
 /*
- * Cells are the levels of a column and, as the last, its missing rows. All ranks know the patients of every cell, so they
- * decide alike which cells are told; then each of those is gathered on rank 0 and evaluated there.
+ * Cells are the levels of a column and, as the last, its missing rows. All ranks know the patients of every
+ * cell, so they decide alike which cells are told; each of those is gathered and evaluated on rank 0.
  */
 #include "runner/subgroups.h"
 
@@ -18,12 +18,12 @@ typedef struct work {
     const ns_subgroup_rows *rows;
     const ns_subgroup_column *column;
     int64_t n_cells, min_cell;
-    int32_t *cell;         /* [n] of each row, -1: not used */
-    int32_t *pool;         /* [n] 0: its cell is suppressed, else -1 */
-    uint8_t *use;          /* [n] rows of the cell being evaluated */
-    ns_hash128 *patient;   /* [n] all {0, 0}, where the rows bring none */
-    int64_t *patients;     /* [n_cells] */
-    uint8_t *hidden;       /* [n_cells] */
+    int32_t *cell;       /* [n] of each row, -1: not used */
+    int32_t *pool;       /* [n] 0: its cell is suppressed, else -1 */
+    uint8_t *use;        /* [n] rows of the cell being evaluated */
+    ns_hash128 *patient; /* [n] all {0, 0}, where the rows bring none */
+    int64_t *patients;   /* [n_cells] */
+    uint8_t *hidden;     /* [n_cells] */
     MPI_Comm comm;
     int rank;
 } work;
@@ -33,12 +33,14 @@ void ns_suppress_small(uint8_t *hidden, const int64_t *patients, int64_t n_cells
     for (int64_t c = 0; c < n_cells; c++) hidden[c] = patients[c] > 0 && patients[c] < min_cell;
 }
 
-void ns_suppress_more(uint8_t *hidden, const int64_t *patients, int64_t n_cells, int64_t hidden_patients, int64_t min_cell)
+void ns_suppress_more(uint8_t *hidden, const int64_t *patients, int64_t n_cells, int64_t hidden_patients,
+                      int64_t min_cell)
 {
     int64_t n_hidden = 0, smallest = -1;
     for (int64_t c = 0; c < n_cells; c++) {
         n_hidden += hidden[c];
-        if (!hidden[c] && patients[c] > 0 && (smallest < 0 || patients[c] <= patients[smallest])) smallest = c;
+        if (!hidden[c] && patients[c] > 0 && (smallest < 0 || patients[c] <= patients[smallest]))
+            smallest = c;
     }
     if (n_hidden == 0 || (n_hidden > 1 && hidden_patients >= min_cell) || smallest < 0) return;
     hidden[smallest] = 1;
@@ -115,9 +117,11 @@ static json_t *level_json(ns_status *status, const work *w, int64_t cell)
     json_t *json = json_stringn(text, n_bytes);
     if (json != NULL || *status != NS_OK) return json;
     json_t *unchecked = json_stringn_nocheck(text, n_bytes);
-    *status = unchecked == NULL ? ns_fail(NS_ENOMEM, "no memory for the subgroups of '%s'", w->column->name)
-                                : ns_fail(NS_EFORMAT, "column '%s' has a level that is not UTF-8, so its subgroup cannot be named",
-                                          w->column->name);
+    *status = unchecked == NULL
+                  ? ns_fail(NS_ENOMEM, "no memory for the subgroups of '%s'", w->column->name)
+                  : ns_fail(NS_EFORMAT,
+                            "column '%s' has a level that is not UTF-8, so its subgroup cannot be named",
+                            w->column->name);
     json_decref(unchecked);
     return NULL;
 }
@@ -137,7 +141,8 @@ static ns_status add_cell(json_t *array, const work *w, int64_t cell, const ns_r
     ns_metrics metrics;
     NS_TRY(ns_metrics_compute(&metrics, table));
     ns_status status = NS_OK;
-    json_t *entry = begin_entry(&status, w, level_json(&status, w, cell), cell == w->column->levels->n, false);
+    json_t *entry =
+        begin_entry(&status, w, level_json(&status, w, cell), cell == w->column->levels->n, false);
     ns_json_add(&status, entry, "patients", json_integer(w->patients[cell]));
     ns_metrics_add_json(&status, entry, &metrics);
     ns_json_append(&status, array, entry);

@@ -69,7 +69,7 @@ static ns_status import_schema(ns_import_schema *out, const ns_schema *schema, c
         columns[i] = (ns_import_column){.name = c->name, .kind = import_kind(c->kind), .prefix = c->prefix, .format = c->format,
                                         .zone = c->zone, .unit = c->unit, .description = c->description, .line = c->line};
     }
-    *out = (ns_import_schema){.path = path, .missing = schema->n_missing > 0 ? (const char *const *)schema->missing : NULL,
+    *out = (ns_import_schema){.path = path, .missing = (const char *const *)schema->missing,
                               .n_missing = schema->n_missing, .columns = columns, .n_columns = schema->n_columns};
     return NS_OK;
 }

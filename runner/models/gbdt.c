@@ -5,7 +5,8 @@
 
 #include "kernels/numerics.h"
 
-/* Leaves opened ahead per step (design.md, section 10): enough that few steps wait, few enough that little is in vain. */
+/* Leaves opened ahead per step (design.md, section 10): enough that few steps wait, few enough that little is
+ * in vain. */
 static int32_t batch_for(int64_t max_leaves)
 {
     return max_leaves <= 64 ? 8 : 16;
@@ -32,13 +33,15 @@ ns_forest_settings ns_gbdt_settings(const ns_job *job)
         .row_sample = ns_job_number(job, "model.row_sample"),
         .column_sample = ns_job_number(job, "model.column_sample"),
         .column_sample_node = ns_job_number(job, "model.column_sample_node"),
-        .gradient_bits = strcmp(bits, "narrow") == 0 ? 12 : strcmp(bits, "wide") == 0 ? 30 : 0,
+        .gradient_bits = strcmp(bits, "narrow") == 0 ? 12
+                         : strcmp(bits, "wide") == 0 ? 30
+                                                     : 0,
         .batch = batch_for(ns_job_integer(job, "model.max_leaves")),
     };
 }
 
-ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, const ns_device *device, const ns_forest *forest,
-                           const ns_trees *trees, int64_t n_trees)
+ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, const ns_device *device,
+                           const ns_forest *forest, const ns_trees *trees, int64_t n_trees)
 {
     NS_TRY(ns_gbdt_create(out, features->n));
     ns_gbdt_model *model = *out;

@@ -14,6 +14,6 @@ ns_forest_settings ns_gbdt_settings(const ns_job *job);
  *   forest  in  whose cuts and base hold
  * Local. NS_ENOMEM. Freed with ns_gbdt_destroy.
  */
-ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, const ns_device *device, const ns_forest *forest,
-                           const ns_trees *trees, int64_t n_trees);
+ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, const ns_device *device,
+                           const ns_forest *forest, const ns_trees *trees, int64_t n_trees);
 #endif

@@ -1,8 +1,8 @@
 /*
- * Everything that scoring, resuming and reporting take for granted about a model, checked. Preorder: a split's left child is
- * the next node, its right child the one behind the left subtree. Walking the nodes in order with a stack of the right
- * children still to come, each leaf must be followed by the top of the stack, and the last by nothing: then every node is
- * reached once and every walk ends.
+ * Everything that scoring, resuming and reporting take for granted about a model, checked. Preorder: a
+ * split's left child is the next node, its right child the one behind the left subtree. Walking the nodes in
+ * order with a stack of the right children still to come, each leaf must be followed by the top of the stack,
+ * and the last by nothing: then every node is reached once and every walk ends.
  */
 #include "runner/models/gbdt_file.h"
 
@@ -30,11 +30,13 @@ static ns_status check_cuts(const ns_gbdt_model *model, int32_t f, const char *f
     const float *cuts = model->cuts[f];
     int32_t n = model->n_cuts[f];
     if (n < 0 || n > MOST_CUTS)
-        return ns_fail(NS_EVERIFY, "'%s': feature %d has %d cuts, not 0 to %d", file, (int)f, (int)n, MOST_CUTS);
+        return ns_fail(NS_EVERIFY, "'%s': feature %d has %d cuts, not 0 to %d", file, (int)f, (int)n,
+                       MOST_CUTS);
     for (int32_t i = 0; i < n; i++)
         if (!is_finite((double)cuts[i]) || (i > 0 && !(cuts[i - 1] < cuts[i])))
-            return ns_fail(NS_EVERIFY, "'%s': cut %d of feature %d is not finite, or not above the one before it", file, (int)i,
-                           (int)f);
+            return ns_fail(NS_EVERIFY,
+                           "'%s': cut %d of feature %d is not finite, or not above the one before it", file,
+                           (int)i, (int)f);
     return NS_OK;
 }
 
@@ -42,11 +44,12 @@ static ns_status check_levels(const ns_gbdt_model *model, int32_t f, const char 
 {
     const ns_texts *levels = &model->encodings[f].levels;
     if (levels->n > NS_MAX_LEVELS)
-        return ns_fail(NS_EVERIFY, "'%s': feature %d has %lld levels, more than %d", file, (int)f, (long long)levels->n,
-                       NS_MAX_LEVELS);
+        return ns_fail(NS_EVERIFY, "'%s': feature %d has %lld levels, more than %d", file, (int)f,
+                       (long long)levels->n, NS_MAX_LEVELS);
     for (int64_t i = 1; i < levels->n; i++)
         if (ns_texts_compare(levels, i - 1, levels, i) >= 0)
-            return ns_fail(NS_EVERIFY, "'%s': level %lld of feature %d does not stand behind the one before it", file,
+            return ns_fail(NS_EVERIFY,
+                           "'%s': level %lld of feature %d does not stand behind the one before it", file,
                            (long long)i, (int)f);
     return NS_OK;
 }
@@ -58,7 +61,8 @@ static ns_status check_features(const ns_gbdt_model *model, const char *file)
         if (model->names[f] == NULL || model->names[f][0] == '\0')
             return ns_fail(NS_EVERIFY, "'%s': feature %d has no name", file, (int)f);
         if (f > 0 && strcmp(model->names[f - 1], model->names[f]) >= 0)
-            return ns_fail(NS_EVERIFY, "'%s': the name of feature %d does not stand behind the one before it", file, (int)f);
+            return ns_fail(NS_EVERIFY, "'%s': the name of feature %d does not stand behind the one before it",
+                           file, (int)f);
         bool number = model->kinds[f] == NS_NUMBER;
         if (!number && model->kinds[f] != NS_CATEGORY)
             return ns_fail(NS_EVERIFY, "'%s': feature %d is of no known kind", file, (int)f);
@@ -67,23 +71,27 @@ static ns_status check_features(const ns_gbdt_model *model, const char *file)
         int64_t n_levels = model->encodings[f].levels.n;
         int64_t n_bins = number ? model->n_cuts[f] + 2 : n_levels + NS_BIN_FIRST_LEVEL;
         if ((number && n_levels != 0) || (!number && model->n_cuts[f] != 0) || model->n_bins[f] != n_bins)
-            return ns_fail(NS_EVERIFY, "'%s': feature %d has cuts or levels that its kind does not have", file, (int)f);
+            return ns_fail(NS_EVERIFY, "'%s': feature %d has cuts or levels that its kind does not have",
+                           file, (int)f);
     }
     return NS_OK;
 }
 
-/* *set_end: the end of the sets seen so far; sets stand in the order of their nodes (ns_trees_truncate needs that). */
+/* *set_end: the end of the sets seen so far; sets stand in the order of their nodes (ns_trees_truncate needs
+ * that). */
 static ns_status check_split(const ns_gbdt_model *model, int64_t at, int64_t *set_end, const char *file)
 {
     const ns_node *node = &model->trees->nodes[at];
     if (node->feature >= model->n_features) return wrong(file, at, "its feature is not one of the model's");
     if (!is_finite(node->gain)) return wrong(file, at, "its gain is not finite");
     if (node->leaf != 0) return wrong(file, at, "a split with a leaf's value");
-    if (node->missing_left != 0 && node->missing_left != 1) return wrong(file, at, "missing_left is neither 0 nor 1");
+    if (node->missing_left != 0 && node->missing_left != 1)
+        return wrong(file, at, "missing_left is neither 0 nor 1");
     int32_t n_bins = model->n_bins[node->feature];
     if (model->kinds[node->feature] == NS_NUMBER) {
         if (node->set != -1) return wrong(file, at, "a split of a number with a set");
-        if (node->threshold < 0 || node->threshold >= n_bins) return wrong(file, at, "its threshold is not a bin of its feature");
+        if (node->threshold < 0 || node->threshold >= n_bins)
+            return wrong(file, at, "its threshold is not a bin of its feature");
         return NS_OK;
     }
     int64_t n_words = (n_bins + 31) / 32;
@@ -99,13 +107,15 @@ static ns_status check_split(const ns_gbdt_model *model, int64_t at, int64_t *se
 static ns_status check_leaf(const ns_node *node, int64_t at, const char *file)
 {
     if (node->feature != -1) return wrong(file, at, "its feature is neither -1 nor one of the model's");
-    if (node->right != 0 || node->threshold != 0 || node->set != -1 || node->missing_left != 0 || node->gain != 0.0)
+    if (node->right != 0 || node->threshold != 0 || node->set != -1 || node->missing_left != 0 ||
+        node->gain != 0.0)
         return wrong(file, at, "a leaf with parts of a split");
     return NS_OK;
 }
 
 /* One tree; stack has room for its nodes. */
-static ns_status check_tree(const ns_gbdt_model *model, int64_t tree, int32_t *stack, int64_t *set_end, const char *file)
+static ns_status check_tree(const ns_gbdt_model *model, int64_t tree, int32_t *stack, int64_t *set_end,
+                            const char *file)
 {
     static const char *const NOT_PREORDER = "the nodes of its tree are not in preorder";
     int64_t first = model->trees->first[tree], n = model->trees->first[tree + 1] - first;
@@ -137,14 +147,16 @@ static ns_status check_trees(const ns_gbdt_model *model, const char *file)
         /* each end is checked against the whole before a node is looked at */
         int64_t n = trees->first[t + 1] - trees->first[t];
         if (n < 1 || n > INT32_MAX || trees->first[t + 1] > trees->n_nodes)
-            return ns_fail(NS_EVERIFY, "'%s': tree %lld has no nodes, or more than there are", file, (long long)t);
+            return ns_fail(NS_EVERIFY, "'%s': tree %lld has no nodes, or more than there are", file,
+                           (long long)t);
         most = n > most ? n : most;
     }
     int32_t *stack = malloc(((size_t)most + 1) * sizeof *stack);
     if (stack == NULL) return ns_fail(NS_ENOMEM, "no memory to check '%s'", file);
     ns_status status = NS_OK;
     int64_t set_end = 0;
-    for (int64_t t = 0; t < trees->n_trees && status == NS_OK; t++) status = check_tree(model, t, stack, &set_end, file);
+    for (int64_t t = 0; t < trees->n_trees && status == NS_OK; t++)
+        status = check_tree(model, t, stack, &set_end, file);
     free(stack);
     return status;
 }

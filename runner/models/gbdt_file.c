@@ -1,6 +1,7 @@
 /*
- * The arrays of structs that training and scoring use, as one array a member in the file, and back. Reading copies first
- * (only what is needed to copy safely is checked on the way: lengths and offsets), then ns_gbdt_check looks at the whole.
+ * The arrays of structs that training and scoring use, as one array a member in the file, and back. Reading
+ * copies first (only what is needed to copy safely is checked on the way: lengths and offsets), then
+ * ns_gbdt_check looks at the whole.
  */
 #include "runner/models/gbdt_file.h"
 
@@ -83,10 +84,12 @@ static ns_status allocate(arrays *a, const ns_gbdt_model *model)
     a->cuts = room(a->n_cuts, sizeof *a->cuts);
     a->name_bytes = room(a->n_name_bytes, 1);
     a->level_bytes = room(a->n_level_bytes, 1);
-    bool whole = a->node_rows != NULL && a->node_gain != NULL && a->node_feature != NULL && a->node_right != NULL &&
-                 a->node_threshold != NULL && a->node_set != NULL && a->node_leaf != NULL && a->node_missing_left != NULL &&
-                 a->kind != NULL && a->name_first != NULL && a->cut_first != NULL && a->level_first != NULL &&
-                 a->level_byte_first != NULL && a->cuts != NULL && a->name_bytes != NULL && a->level_bytes != NULL;
+    bool whole = a->node_rows != NULL && a->node_gain != NULL && a->node_feature != NULL &&
+                 a->node_right != NULL && a->node_threshold != NULL && a->node_set != NULL &&
+                 a->node_leaf != NULL && a->node_missing_left != NULL && a->kind != NULL &&
+                 a->name_first != NULL && a->cut_first != NULL && a->level_first != NULL &&
+                 a->level_byte_first != NULL && a->cuts != NULL && a->name_bytes != NULL &&
+                 a->level_bytes != NULL;
     return whole ? NS_OK : ns_fail(NS_ENOMEM, "no memory to write a model of %lld nodes", (long long)n_nodes);
 }
 
@@ -116,13 +119,15 @@ static void fill_features(arrays *a, const ns_gbdt_model *model)
         size_t n_name = strlen(model->names[f]);
         memcpy(a->name_bytes + name_at, model->names[f], n_name);
         name_at += (int64_t)n_name;
-        if (model->n_cuts[f] > 0) memcpy(a->cuts + cut_at, model->cuts[f], (size_t)model->n_cuts[f] * sizeof *a->cuts);
+        if (model->n_cuts[f] > 0)
+            memcpy(a->cuts + cut_at, model->cuts[f], (size_t)model->n_cuts[f] * sizeof *a->cuts);
         cut_at += model->n_cuts[f];
         const ns_texts *levels = &model->encodings[f].levels;
         for (int64_t i = 0; i < levels->n; i++) {
             int64_t n_bytes = levels->offset[i + 1] - levels->offset[i];
             a->level_byte_first[level_at++] = byte_at;
-            if (n_bytes > 0) memcpy(a->level_bytes + byte_at, levels->bytes + levels->offset[i], (size_t)n_bytes);
+            if (n_bytes > 0)
+                memcpy(a->level_bytes + byte_at, levels->bytes + levels->offset[i], (size_t)n_bytes);
             byte_at += n_bytes;
         }
     }
@@ -138,7 +143,8 @@ static ns_tensor vector(const char *name, ns_dtype dtype, const void *data, int6
 }
 
 /* The model's tensors, then the extra ones; returns how many. */
-static int32_t list_tensors(ns_tensor *out, const ns_gbdt_model *model, const arrays *a, const ns_gbdt_extra *extra)
+static int32_t list_tensors(ns_tensor *out, const ns_gbdt_model *model, const arrays *a,
+                            const ns_gbdt_extra *extra)
 {
     const ns_trees *trees = model->trees;
     int64_t n_nodes = trees->n_nodes, n_features = model->n_features;
@@ -175,14 +181,16 @@ static int32_t list_metadata(const char **out, char (*numbers)[NUMBER_TEXT], con
     snprintf(numbers[3], NUMBER_TEXT, "%" PRId64, model->trees->n_trees);
     snprintf(numbers[4], NUMBER_TEXT, "%d", (int)model->n_features);
     const char *const own[2 * N_METADATA] = {
-        "format", FORMAT, "format_version", "1", "objective", "binary", "link", "sigmoid", "k", numbers[0], "base", numbers[1],
-        "numerics_version", numbers[2], "n_trees", numbers[3], "n_features", numbers[4]};
+        "format",  FORMAT,     "format_version", "1",       "objective", "binary",           "link",
+        "sigmoid", "k",        numbers[0],       "base",    numbers[1],  "numerics_version", numbers[2],
+        "n_trees", numbers[3], "n_features",     numbers[4]};
     memcpy(out, own, sizeof own);
     for (int32_t i = 0; i < 2 * extra->n_metadata; i++) out[2 * N_METADATA + i] = extra->metadata[i];
     return N_METADATA + extra->n_metadata;
 }
 
-ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *extra, uint8_t **bytes, size_t *n_bytes)
+ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *extra, uint8_t **bytes,
+                             size_t *n_bytes)
 {
     *bytes = NULL;
     *n_bytes = 0;
@@ -190,7 +198,8 @@ ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *ex
     ns_status status = allocate(&a, model);
     ns_tensor *tensors = malloc((size_t)(N_TENSORS + extra->n_tensors) * sizeof *tensors);
     const char **metadata = malloc((size_t)(2 * (N_METADATA + extra->n_metadata)) * sizeof *metadata);
-    if (status == NS_OK && (tensors == NULL || metadata == NULL)) status = ns_fail(NS_ENOMEM, "no memory to write a model");
+    if (status == NS_OK && (tensors == NULL || metadata == NULL))
+        status = ns_fail(NS_ENOMEM, "no memory to write a model");
     if (status == NS_OK) {
         char numbers[5][NUMBER_TEXT];
         fill_nodes(&a, model->trees);
@@ -235,7 +244,8 @@ static ns_status read_number(int64_t *out, const reader *r, const char *key, int
     *out = text == NULL ? 0 : strtoll(text, NULL, 10);
     snprintf(again, sizeof again, "%" PRId64, *out);
     if (text == NULL || strcmp(text, again) != 0 || *out < least || *out > most)
-        return ns_fail(NS_EVERIFY, "'%s': its metadata have no '%s' from %" PRId64 " to %" PRId64, r->name, key, least, most);
+        return ns_fail(NS_EVERIFY, "'%s': its metadata have no '%s' from %" PRId64 " to %" PRId64, r->name,
+                       key, least, most);
     return NS_OK;
 }
 
@@ -261,7 +271,8 @@ static ns_status read_metadata(ns_gbdt_model *model, const reader *r)
 }
 
 /* A tensor of n elements; n < 0: of any number, which *n_found receives. */
-static ns_status get(const reader *r, const char *tensor, ns_dtype dtype, int64_t n, const void **data, int64_t *n_found)
+static ns_status get(const reader *r, const char *tensor, ns_dtype dtype, int64_t n, const void **data,
+                     int64_t *n_found)
 {
     return ns_safetensors_get(r->file, tensor, dtype, n, data, n_found);
 }
@@ -274,7 +285,8 @@ static ns_status get_i64(const reader *r, const char *tensor, int64_t n, const i
     return NS_OK;
 }
 
-static ns_status get_i32(const reader *r, const char *tensor, int64_t n, const int32_t **out, int64_t *n_found)
+static ns_status get_i32(const reader *r, const char *tensor, int64_t n, const int32_t **out,
+                         int64_t *n_found)
 {
     const void *data = NULL;
     NS_TRY(get(r, tensor, NS_I32, n, &data, n_found));
@@ -320,11 +332,14 @@ static ns_status find_tensors(reader *r)
 }
 
 /* first[0 .. n] cut [0, total) into n pieces. */
-static ns_status check_pieces(const reader *r, const char *tensor, const int64_t *first, int64_t n, int64_t total)
+static ns_status check_pieces(const reader *r, const char *tensor, const int64_t *first, int64_t n,
+                              int64_t total)
 {
     bool good = first[0] == 0 && first[n] == total;
     for (int64_t i = 0; i < n && good; i++) good = first[i] <= first[i + 1];
-    return good ? NS_OK : ns_fail(NS_EVERIFY, "'%s': tensor '%s' does not rise from 0 to %" PRId64, r->name, tensor, total);
+    return good ? NS_OK
+                : ns_fail(NS_EVERIFY, "'%s': tensor '%s' does not rise from 0 to %" PRId64, r->name, tensor,
+                          total);
 }
 
 static ns_status read_trees(ns_trees *trees, const reader *r)
@@ -339,9 +354,14 @@ static ns_status read_trees(ns_trees *trees, const reader *r)
     memcpy(trees->first, r->tree_first, ((size_t)r->n_trees + 1) * sizeof *first);
     if (r->n_set_words > 0) memcpy(trees->sets, r->set_words, (size_t)r->n_set_words * sizeof *trees->sets);
     for (int64_t i = 0; i < r->n_nodes; i++)
-        trees->nodes[i] = (ns_node){.feature = r->node_feature[i], .right = r->node_right[i], .threshold = r->node_threshold[i],
-                                    .set = r->node_set[i], .missing_left = r->node_missing_left[i], .leaf = r->node_leaf[i],
-                                    .gain = r->node_gain[i], .n_rows = r->node_rows[i]};
+        trees->nodes[i] = (ns_node){.feature = r->node_feature[i],
+                                    .right = r->node_right[i],
+                                    .threshold = r->node_threshold[i],
+                                    .set = r->node_set[i],
+                                    .missing_left = r->node_missing_left[i],
+                                    .leaf = r->node_leaf[i],
+                                    .gain = r->node_gain[i],
+                                    .n_rows = r->node_rows[i]};
     trees->n_trees = trees->room_trees = r->n_trees;
     trees->n_nodes = trees->room_nodes = r->n_nodes;
     trees->n_set_words = trees->room_set_words = r->n_set_words;
@@ -354,7 +374,8 @@ static ns_status read_category(ns_gbdt_model *model, int32_t f, const char *feat
     ns_status status = NS_OK;
     for (int64_t i = r->level_first[f]; i < r->level_first[f + 1] && status == NS_OK; i++) {
         int64_t first = r->level_byte_first[i];
-        status = ns_texts_append(&levels, (const char *)r->level_bytes + first, r->level_byte_first[i + 1] - first);
+        status = ns_texts_append(&levels, (const char *)r->level_bytes + first,
+                                 r->level_byte_first[i + 1] - first);
     }
     if (status == NS_OK) status = ns_gbdt_set_category(model, f, feature, &levels);
     ns_texts_destroy(&levels);
@@ -367,19 +388,22 @@ static ns_status read_feature(ns_gbdt_model *model, int32_t f, const reader *r)
     const uint8_t *bytes = r->name_bytes + r->name_first[f];
     bool category = r->kind[f] == NS_CATEGORY;
     int64_t n_levels = r->level_first[f + 1] - r->level_first[f];
-    if (r->kind[f] != NS_NUMBER && !category) return ns_fail(NS_EVERIFY, "'%s': feature %d is of no known kind", r->name, (int)f);
+    if (r->kind[f] != NS_NUMBER && !category)
+        return ns_fail(NS_EVERIFY, "'%s': feature %d is of no known kind", r->name, (int)f);
     if (n_name > 0 && memchr(bytes, 0, (size_t)n_name) != NULL)
         return ns_fail(NS_EVERIFY, "'%s': the name of feature %d holds a byte 0", r->name, (int)f);
     if ((category ? n_cuts : n_levels) != 0)
-        return ns_fail(NS_EVERIFY, "'%s': feature %d has cuts or levels that its kind does not have", r->name, (int)f);
+        return ns_fail(NS_EVERIFY, "'%s': feature %d has cuts or levels that its kind does not have", r->name,
+                       (int)f);
     if (n_cuts > INT32_MAX - 2 || n_levels > NS_MAX_LEVELS)
         return ns_fail(NS_EVERIFY, "'%s': feature %d has too many cuts or levels", r->name, (int)f);
     char *feature = malloc((size_t)n_name + 1);
     if (feature == NULL) return ns_fail(NS_ENOMEM, "no memory for the features of '%s'", r->name);
     if (n_name > 0) memcpy(feature, bytes, (size_t)n_name);
     feature[n_name] = '\0';
-    ns_status status = category ? read_category(model, f, feature, r)
-                                : ns_gbdt_set_number(model, f, feature, r->cuts + r->cut_first[f], (int32_t)n_cuts);
+    ns_status status =
+        category ? read_category(model, f, feature, r)
+                 : ns_gbdt_set_number(model, f, feature, r->cuts + r->cut_first[f], (int32_t)n_cuts);
     free(feature);
     return status;
 }
@@ -401,8 +425,9 @@ static ns_status check_format(const reader *r)
     NS_TRY(expect_text(r, "format", FORMAT));
     NS_TRY(read_number(&version, r, "format_version", 1, INT32_MAX));
     if (version <= FORMAT_VERSION) return NS_OK;
-    return ns_fail(NS_EINVAL, "'%s' has format version %" PRId64 "; this program reads up to %d: use a newer nightshift", r->name,
-                   version, FORMAT_VERSION);
+    return ns_fail(NS_EINVAL,
+                   "'%s' has format version %" PRId64 "; this program reads up to %d: use a newer nightshift",
+                   r->name, version, FORMAT_VERSION);
 }
 
 ns_status ns_gbdt_read(ns_gbdt_model **out, const ns_safetensors *file, const char *name)

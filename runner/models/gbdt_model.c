@@ -17,8 +17,8 @@ ns_status ns_gbdt_create(ns_gbdt_model **out, int32_t n_features)
     model->n_bins = calloc(n, sizeof *model->n_bins);
     model->encodings = calloc(n, sizeof *model->encodings);
     ns_status status = ns_trees_create(&model->trees);
-    if (status == NS_OK && (model->names == NULL || model->kinds == NULL || model->cuts == NULL || model->n_cuts == NULL ||
-                            model->n_bins == NULL || model->encodings == NULL))
+    if (status == NS_OK && (model->names == NULL || model->kinds == NULL || model->cuts == NULL ||
+                            model->n_cuts == NULL || model->n_bins == NULL || model->encodings == NULL))
         status = ns_fail(NS_ENOMEM, "no memory for a model of %d features", (int)n_features);
     if (status != NS_OK) ns_gbdt_destroy(&model);
     *out = model;
@@ -57,7 +57,8 @@ static ns_status rename_feature(ns_gbdt_model *model, int32_t f, const char *nam
     return model->names[f] != NULL ? NS_OK : ns_fail(NS_ENOMEM, "no memory for feature '%s'", name);
 }
 
-ns_status ns_gbdt_set_number(ns_gbdt_model *model, int32_t f, const char *name, const float *cuts, int32_t n_cuts)
+ns_status ns_gbdt_set_number(ns_gbdt_model *model, int32_t f, const char *name, const float *cuts,
+                             int32_t n_cuts)
 {
     NS_TRY(rename_feature(model, f, name));
     model->kinds[f] = NS_NUMBER;
@@ -77,7 +78,8 @@ ns_status ns_gbdt_set_category(ns_gbdt_model *model, int32_t f, const char *name
     model->n_bins[f] = NS_BIN_FIRST_LEVEL + (int32_t)levels->n;
     for (int64_t i = 0; i < levels->n; i++) {
         int64_t first = levels->offset[i];
-        NS_TRY(ns_texts_append(&model->encodings[f].levels, levels->bytes + first, levels->offset[i + 1] - first));
+        NS_TRY(ns_texts_append(&model->encodings[f].levels, levels->bytes + first,
+                               levels->offset[i + 1] - first));
     }
     return NS_OK;
 }

@@ -17,14 +17,11 @@ static const char *cell_text(const ns_cells *cells, ns_cell cell, int64_t *n_byt
 
 /* Row i of the made-up column: one in seven is missing, the rest takes one of n_distinct texts of different
  * lengths. */
-static int made_text(char *text, int64_t i, int64_t n_distinct)
+static int made_text(char text[200], int64_t i, int64_t n_distinct)
 {
-    if (i % 7 == 3) {
-        strcpy(text, i % 2 == 0 ? "NA" : "");
-        return (int)strlen(text);
-    }
+    if (i % 7 == 3) return snprintf(text, 200, "%s", i % 2 == 0 ? "NA" : "");
     int64_t which = i * 7919 % n_distinct;
-    return sprintf(text, "%0*" PRId64, (int)(1 + which % 150), which);
+    return snprintf(text, 200, "%0*" PRId64, (int)(1 + which % 150), which);
 }
 
 static void cells_give_back_what_they_got(void **state)

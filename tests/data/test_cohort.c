@@ -1247,6 +1247,13 @@ static void one_rank_fails_for_all(void **state)
     ns_cohort_close(&cohort);
 }
 
+/* Handles of HDF5 keep files open: none is left, after failures too. */
+static void leaves_nothing_open(void **state)
+{
+    (void)state;
+    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -1277,6 +1284,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(survives_any_truncation),
         cmocka_unit_test(notices_change),
         cmocka_unit_test(one_rank_fails_for_all),
+        cmocka_unit_test(leaves_nothing_open),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Barrier(MPI_COMM_WORLD);

@@ -63,7 +63,7 @@ def capacity(risk, label, percent):
 print("#ifndef NIGHTSHIFT_TESTS_RUNNER_METRICS_GOLDEN_H\n#define NIGHTSHIFT_TESTS_RUNNER_METRICS_GOLDEN_H")
 print("/* Made by tests/peers/metrics_peers.py with scikit-learn %s, scipy %s, numpy %s. */" %
       (sklearn.__version__, scipy.__version__, np.__version__))
-print('#include "tests/runner/metrics_rows.h"\n\nstatic const golden_case golden_cases[] = {')
+print('#include "tests/runner/metrics_rows.h"\n\n/* clang-format off */\nstatic const golden_case golden_cases[] = {')
 for case in CASES:
     risk, label = make_rows(*case)
     numbers = [roc_auc_score(label, risk), delong(risk, label), average_precision_score(label, risk), log_loss(label, risk),

@@ -1,6 +1,7 @@
 #ifndef NIGHTSHIFT_TESTS_RUNNER_METRICS_ROWS_H
 #define NIGHTSHIFT_TESTS_RUNNER_METRICS_ROWS_H
-/* Rows that tests/peers/metrics_peers.py makes too: risks on a grid of n_levels values, labels drawn with risk^power. */
+/* Rows that tests/peers/metrics_peers.py makes too: risks on a grid of n_levels values, labels drawn with
+ * risk^power. */
 #include <stdint.h>
 
 typedef struct golden_capacity {
@@ -18,7 +19,19 @@ typedef struct golden_case {
     golden_capacity capacity[3];
 } golden_case;
 
-enum { AUROC, VARIANCE, AUPRC, LOG_LOSS, BRIER, INTERCEPT, SLOPE, CITL, OBSERVED_EXPECTED, ECE, N_GOLDEN_VALUES };
+enum {
+    AUROC,
+    VARIANCE,
+    AUPRC,
+    LOG_LOSS,
+    BRIER,
+    INTERCEPT,
+    SLOPE,
+    CITL,
+    OBSERVED_EXPECTED,
+    ECE,
+    N_GOLDEN_VALUES
+};
 
 static inline uint64_t splitmix(uint64_t x)
 {

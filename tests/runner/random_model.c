@@ -23,7 +23,8 @@ static void grow(tree *t, const ns_gbdt_model *model, int64_t n_rows)
 {
     int32_t at = t->n_nodes++;
     ns_node *node = &t->nodes[at];
-    *node = (ns_node){.feature = -1, .set = -1, .leaf = (int32_t)(draw(t) % (1u << 24)) - (1 << 23), .n_rows = n_rows};
+    *node = (ns_node){
+        .feature = -1, .set = -1, .leaf = (int32_t)(draw(t) % (1u << 24)) - (1 << 23), .n_rows = n_rows};
     if (t->splits_left == 0 || draw(t) % 4 == 0) return;
     t->splits_left--;
     node->leaf = 0;

@@ -1,8 +1,8 @@
 #ifndef NIGHTSHIFT_TESTS_RUNNER_RANDOM_MODEL_H
 #define NIGHTSHIFT_TESTS_RUNNER_RANDOM_MODEL_H
 /*
- * Tree models drawn from a seed: numbers with many, one and no cuts, categories with 0, 3 and 70 levels, trees of one leaf
- * and of many nodes.
+ * Tree models drawn from a seed: numbers with many, one and no cuts, categories with 0, 3 and 70 levels,
+ * trees of one leaf and of many nodes.
  */
 #include "runner/models/gbdt_file.h"
 

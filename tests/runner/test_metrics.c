@@ -1,6 +1,6 @@
 /*
- * Metrics against the numbers of scikit-learn (metrics_golden.h), against their definitions written as slow loops over all
- * pairs, and where they are undefined.
+ * Metrics against the numbers of scikit-learn (metrics_golden.h), against their definitions written as slow
+ * loops over all pairs, and where they are undefined.
  */
 #include <math.h>
 
@@ -41,7 +41,8 @@ static void check_close(double got, double want, double allowed, const char *wha
     if (!(gap <= allowed)) fail_msg("case %d: %s is %.17g, not %.17g", at, what, got, want);
 }
 
-/* Rounding of terms to 2^-40 costs 2^-41 at most; calibration stops under 1e-10, scikit-learn under a gradient of 1e-12. */
+/* Rounding of terms to 2^-40 costs 2^-41 at most; calibration stops under 1e-10, scikit-learn under a
+ * gradient of 1e-12. */
 static void equals_scikit_learn(void **state)
 {
     (void)state;
@@ -73,7 +74,8 @@ static void equals_scikit_learn(void **state)
             assert_int_equal(is->n_flagged, cap->n_flagged);
             assert_int_equal(is->n_true, cap->n_true);
             check_close(is->threshold, cap->threshold, 0.0, "threshold", c);
-            double others = (double)(got.n - got.n_events), false_alarms = (double)(is->n_flagged - is->n_true);
+            double others = (double)(got.n - got.n_events),
+                   false_alarms = (double)(is->n_flagged - is->n_true);
             check_close(is->sensitivity, (double)is->n_true / (double)got.n_events, 0.0, "sensitivity", c);
             check_close(is->specificity, (others - false_alarms) / others, 0.0, "specificity", c);
             check_close(is->ppv, (double)is->n_true / (double)is->n_flagged, 0.0, "ppv", c);
@@ -93,13 +95,15 @@ static double slow_variance(const rows *r, double auroc)
         double sum = 0.0;
         for (int64_t j = 0; j < r->n; j++) {
             if (r->label[j] == r->label[i]) continue;
-            double gap = r->label[i] ? (double)r->risk[i] - (double)r->risk[j] : (double)r->risk[j] - (double)r->risk[i];
+            double gap = r->label[i] ? (double)r->risk[i] - (double)r->risk[j]
+                                     : (double)r->risk[j] - (double)r->risk[i];
             sum += gap > 0.0 ? 1.0 : gap == 0.0 ? 0.5 : 0.0;
         }
         double component = sum / (double)count[!r->label[i]];
         spread[r->label[i]] += (component - auroc) * (component - auroc);
     }
-    return spread[1] / (double)(count[1] - 1) / (double)count[1] + spread[0] / (double)(count[0] - 1) / (double)count[0];
+    return spread[1] / (double)(count[1] - 1) / (double)count[1] +
+           spread[0] / (double)(count[0] - 1) / (double)count[0];
 }
 
 static void delong_equals_its_definition(void **state)
@@ -107,7 +111,10 @@ static void delong_equals_its_definition(void **state)
     (void)state;
     static rows r;
     for (uint64_t seed = 10; seed < 40; seed++) {
-        golden_case c = {.seed = seed, .n_rows = 20 + (int64_t)seed * 7, .n_levels = 3 + (int64_t)seed, .power = 1 + (int)(seed % 3)};
+        golden_case c = {.seed = seed,
+                         .n_rows = 20 + (int64_t)seed * 7,
+                         .n_levels = 3 + (int64_t)seed,
+                         .power = 1 + (int)(seed % 3)};
         make_rows(&r, &c);
         ns_metrics got = metrics_of(r.risk, r.label, NULL, r.n);
         if (got.interval_reason != NULL) continue;
@@ -125,10 +132,13 @@ static void order_and_left_out_rows_do_not_matter(void **state)
     for (int64_t i = 0; i < mixed.n; i++) {
         int64_t from = i % r.n;
         use[i] = i >= r.n && i < 2 * r.n;
-        mixed.risk[i] = use[i] ? r.risk[r.n - 1 - from] : i % 2 ? NAN : 7.0f; /* unused risks are not looked at */
+        mixed.risk[i] = use[i]  ? r.risk[r.n - 1 - from]
+                        : i % 2 ? NAN
+                                : 7.0f; /* unused risks are not looked at */
         mixed.label[i] = use[i] ? r.label[r.n - 1 - from] : 1;
     }
-    ns_metrics a = metrics_of(r.risk, r.label, NULL, r.n), b = metrics_of(mixed.risk, mixed.label, use, mixed.n);
+    ns_metrics a = metrics_of(r.risk, r.label, NULL, r.n),
+               b = metrics_of(mixed.risk, mixed.label, use, mixed.n);
     json_t *x = ns_metrics_json(&a), *y = ns_metrics_json(&b);
     assert_true(json_equal(x, y));
     json_decref(x);
@@ -178,7 +188,8 @@ static void one_class_or_none(void **state)
     assert_int_equal(m.capacity[2].k, 0);
     json_t *json = ns_metrics_json(&m);
     assert_true(json_is_null(json_object_get(json, "log_loss")));
-    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "undefined"), "ece")), "no rows");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "undefined"), "ece")),
+                        "no rows");
     json_decref(json);
 }
 
@@ -186,7 +197,8 @@ static void no_slope_where_classes_do_not_overlap(void **state)
 {
     (void)state;
     const float risk[6] = {0.1f, 0.2f, 0.3f, 0.3f, 0.6f, 0.7f}, equal[4] = {0.25f, 0.25f, 0.25f, 0.25f};
-    const uint8_t apart[6] = {0, 0, 0, 1, 1, 1}, reversed[6] = {1, 1, 1, 0, 0, 0}, mixed[6] = {0, 1, 0, 0, 1, 1};
+    const uint8_t apart[6] = {0, 0, 0, 1, 1, 1}, reversed[6] = {1, 1, 1, 0, 0, 0},
+                  mixed[6] = {0, 1, 0, 0, 1, 1};
     const uint8_t half[4] = {0, 1, 0, 1};
     assert_non_null(strstr(metrics_of(risk, apart, NULL, 6).calibration.slope_reason, "separate"));
     assert_non_null(strstr(metrics_of(risk, reversed, NULL, 6).calibration.slope_reason, "separate"));
@@ -199,7 +211,8 @@ static void no_slope_where_classes_do_not_overlap(void **state)
     assert_true(m.auroc == 0.5);
 }
 
-/* Starts far from the answer: risks of 2^-24 for things that happen every second time, and risks the wrong way round. */
+/* Starts far from the answer: risks of 2^-24 for things that happen every second time, and risks the wrong
+ * way round. */
 static void calibration_reaches_far_answers(void **state)
 {
     (void)state;
@@ -222,7 +235,8 @@ static void calibration_reaches_far_answers(void **state)
 static void equal_risks_share_a_bin(void **state)
 {
     (void)state;
-    /* 20 rows: 19 of one risk and one above, so bins 0 and 9: |19 * 0.25 - 4| + |0.5 - 1| = 0.75 + 0.5, over 20 */
+    /* 20 rows: 19 of one risk and one above, so bins 0 and 9: |19 * 0.25 - 4| + |0.5 - 1| = 0.75 + 0.5, over
+     * 20 */
     float risk[20];
     uint8_t label[20];
     for (int i = 0; i < 20; i++) {

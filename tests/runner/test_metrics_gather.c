@@ -1,4 +1,4 @@
-/* Rows dealt to ranks give the bytes of all rows on one; subgroups hide whom they must. Run with 1, 2 and 3 ranks. */
+/* Rows dealt to ranks give the bytes of all rows on one; subgroups hide whom they must. */
 #include <mpi.h>
 
 #include "runner/json.h"
@@ -215,7 +215,8 @@ static void nothing_is_told_of_too_few(void **state)
     json_decref(array);
 }
 
-/* Without patients every row is one; rows left out are in no cell; several columns stand one after the other. */
+/* Without patients every row is one; rows left out are in no cell; several columns stand one after the other.
+ */
 static void rows_are_patients_where_none_are_given(void **state)
 {
     (void)state;
@@ -254,10 +255,12 @@ static void failures_are_shared(void **state)
     ns_subgroup_rows all = {.n = r.n, .risk = r.risk, .label = r.label};
     ns_subgroup_column column = {"sex", &levels, r.code};
     json_t *array = NULL;
-    CHECK_FAILS(ns_subgroups_evaluate(&array, &all, &column, 1, 11, MPI_COMM_WORLD), NS_EFORMAT, "'sex' has a level");
+    CHECK_FAILS(ns_subgroups_evaluate(&array, &all, &column, 1, 11, MPI_COMM_WORLD), NS_EFORMAT,
+                "'sex' has a level");
     assert_null(array);
     if (rank == n_ranks - 1) r.risk[r.n - 1] = 1.0f;
-    CHECK_FAILS(ns_subgroups_evaluate(&array, &all, &column, 1, 11, MPI_COMM_WORLD), NS_ENUMERIC, "no risk above 0");
+    CHECK_FAILS(ns_subgroups_evaluate(&array, &all, &column, 1, 11, MPI_COMM_WORLD), NS_ENUMERIC,
+                "no risk above 0");
     assert_null(array);
     ns_texts_destroy(&levels);
 }

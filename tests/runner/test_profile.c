@@ -42,18 +42,25 @@ static void the_whole_document(void **state)
     const int64_t rows[2] = {300, 600};
     const ns_profile_levels category = {&levels, rows, NULL, {60, 30}};
     CHECK_OK(ns_profile_add_category(profile, "unit", &category, (ns_profile_count){40, 35}));
-    CHECK_OK(ns_profile_add_number(profile, "age", QUANTILES, (ns_profile_count){1100, 600}, (ns_profile_count){0, 0}));
+    CHECK_OK(ns_profile_add_number(profile, "age", QUANTILES, (ns_profile_count){1100, 600},
+                                   (ns_profile_count){0, 0}));
     CHECK_OK(ns_profile_set_risk(profile, QUANTILES, 2000));
     char *text = finish(profile);
     assert_string_equal(
-        text, "{\n \"profile_version\": 1,\n \"rows\": 1000,\n \"label\": {\n  \"events\": 100,\n  \"prevalence\": "
-              "0.10000000000000001\n },\n \"percent\": [\n  1,\n  5,\n  10,\n  25,\n  50,\n  75,\n  90,\n  95,\n  99\n ],\n"
-              " \"features\": [\n  {\n   \"name\": \"unit\",\n   \"kind\": \"category\",\n   \"missing\": 40,\n"
-              "   \"levels\": [\n    {\n     \"level\": \"ICU\",\n     \"rows\": 300\n    },\n    {\n     \"level\": \"ward\",\n"
-              "     \"rows\": 600\n    }\n   ],\n   \"other\": 60\n  },\n  {\n   \"name\": \"age\",\n   \"kind\": \"number\",\n"
-              "   \"missing\": 0,\n   \"quantiles\": [\n    1.0,\n    2.0,\n    3.0,\n    4.0,\n    5.0,\n    6.0,\n    7.0,\n"
-              "    8.0,\n    9.5\n   ]\n  }\n ],\n \"risk\": {\n  \"quantiles\": [\n   1.0,\n   2.0,\n   3.0,\n   4.0,\n   5.0,\n"
-              "   6.0,\n   7.0,\n   8.0,\n   9.5\n  ]\n }\n}\n");
+        text,
+        "{\n \"profile_version\": 1,\n \"rows\": 1000,\n \"label\": {\n  \"events\": 100,\n  \"prevalence\": "
+        "0.10000000000000001\n },\n \"percent\": [\n  1,\n  5,\n  10,\n  25,\n  50,\n  75,\n  90,\n  95,\n  "
+        "99\n ],\n"
+        " \"features\": [\n  {\n   \"name\": \"unit\",\n   \"kind\": \"category\",\n   \"missing\": 40,\n"
+        "   \"levels\": [\n    {\n     \"level\": \"ICU\",\n     \"rows\": 300\n    },\n    {\n     "
+        "\"level\": \"ward\",\n"
+        "     \"rows\": 600\n    }\n   ],\n   \"other\": 60\n  },\n  {\n   \"name\": \"age\",\n   \"kind\": "
+        "\"number\",\n"
+        "   \"missing\": 0,\n   \"quantiles\": [\n    1.0,\n    2.0,\n    3.0,\n    4.0,\n    5.0,\n    "
+        "6.0,\n    7.0,\n"
+        "    8.0,\n    9.5\n   ]\n  }\n ],\n \"risk\": {\n  \"quantiles\": [\n   1.0,\n   2.0,\n   3.0,\n   "
+        "4.0,\n   5.0,\n"
+        "   6.0,\n   7.0,\n   8.0,\n   9.5\n  ]\n }\n}\n");
     free(text);
     ns_texts_destroy(&levels);
 }
@@ -75,10 +82,12 @@ static void quantiles_near_the_ends_are_hidden(void **state)
     static const struct {
         int64_t n_rows;
         int first, last; /* told */
-    } cases[] = {{100, 3, 6}, {200, 2, 7}, {220, 1, 7}, {999, 1, 7}, {1000, 1, 8}, {1001, 0, 8}, {10, 9, -1}, {0, 9, -1}};
+    } cases[] = {{100, 3, 6},  {200, 2, 7},  {220, 1, 7}, {999, 1, 7},
+                 {1000, 1, 8}, {1001, 0, 8}, {10, 9, -1}, {0, 9, -1}};
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-        json_t *document, *feature = number_feature(&document, (ns_profile_count){cases[c].n_rows, cases[c].n_rows},
-                                                    (ns_profile_count){0, 0});
+        json_t *document,
+            *feature = number_feature(&document, (ns_profile_count){cases[c].n_rows, cases[c].n_rows},
+                                      (ns_profile_count){0, 0});
         for (int i = 0; i < NS_N_PROFILE_PERCENTS; i++) {
             int64_t n = cases[c].n_rows, at = (int64_t)ceil((double)(n * ns_profile_percents[i]) / 100.0);
             int told = json_is_real(json_array_get(json_object_get(feature, "quantiles"), (size_t)i));
@@ -93,7 +102,8 @@ static void quantiles_near_the_ends_are_hidden(void **state)
 static void numbers_of_few_patients_are_hidden(void **state)
 {
     (void)state;
-    json_t *document, *feature = number_feature(&document, (ns_profile_count){990, 590}, (ns_profile_count){10, 10});
+    json_t *document,
+        *feature = number_feature(&document, (ns_profile_count){990, 590}, (ns_profile_count){10, 10});
     assert_true(json_is_null(json_object_get(feature, "missing")));
     json_decref(document);
     feature = number_feature(&document, (ns_profile_count){980, 590}, (ns_profile_count){20, 11});
@@ -110,7 +120,7 @@ static void numbers_of_few_patients_are_hidden(void **state)
 typedef struct category_case {
     int64_t rows[3], patients[3];
     ns_profile_count other, missing;
-    const char *named; /* letters of the levels that are told */
+    const char *named;                /* letters of the levels that are told */
     int64_t want_other, want_missing; /* -1: null */
 } category_case;
 
@@ -143,9 +153,11 @@ static void small_levels_are_pooled_without_names(void **state)
         ns_profile *profile = begin();
         const ns_profile_levels category = {&levels, it->rows, it->patients, it->other};
         CHECK_OK(ns_profile_add_category(profile, "x", &category, it->missing));
-        json_t *document = ns_profile_finish(profile), *feature = json_array_get(json_object_get(document, "features"), 0);
+        json_t *document = ns_profile_finish(profile),
+               *feature = json_array_get(json_object_get(document, "features"), 0);
         json_t *list = json_object_get(feature, "levels");
-        const json_t *other = json_object_get(feature, "other"), *missing = json_object_get(feature, "missing");
+        const json_t *other = json_object_get(feature, "other"),
+                     *missing = json_object_get(feature, "missing");
         char named[4] = "";
         int64_t sum = 0;
         for (size_t i = 0; i < json_array_size(list); i++) {
@@ -157,7 +169,8 @@ static void small_levels_are_pooled_without_names(void **state)
         assert_int_equal(json_is_null(other) ? -1 : json_integer_value(other), it->want_other);
         assert_int_equal(json_is_null(missing) ? -1 : json_integer_value(missing), it->want_missing);
         if (it->want_other >= 0) /* no row is lost */
-            assert_int_equal(sum + it->want_other, it->rows[0] + it->rows[1] + it->rows[2] + it->other.n_rows);
+            assert_int_equal(sum + it->want_other,
+                             it->rows[0] + it->rows[1] + it->rows[2] + it->other.n_rows);
         json_decref(document);
         ns_profile_destroy(&profile);
     }
@@ -170,7 +183,8 @@ static void few_events_are_hidden(void **state)
     static const ns_profile_count events[] = {{10, 10}, {990, 590}};
     for (int i = 0; i < 2; i++) {
         ns_profile *profile = NULL;
-        CHECK_OK(ns_profile_create(&profile, (ns_profile_count){1000, 600}, events[i], events[1 - i], MIN_CELL));
+        CHECK_OK(
+            ns_profile_create(&profile, (ns_profile_count){1000, 600}, events[i], events[1 - i], MIN_CELL));
         char *text = finish(profile);
         check_holds(text, "\"events\": null");
         check_holds(text, "\"prevalence\": null");
@@ -186,7 +200,8 @@ static void names_must_be_utf8(void **state)
     CHECK_OK(ns_texts_append(&levels, "\xff\xfe", 2));
     const int64_t rows[1] = {300}, few[1] = {3};
     ns_profile_levels category = {&levels, rows, NULL, {700, 600}};
-    CHECK_FAILS(ns_profile_add_number(profile, "\xff", QUANTILES, (ns_profile_count){100, 100}, (ns_profile_count){0, 0}),
+    CHECK_FAILS(ns_profile_add_number(profile, "\xff", QUANTILES, (ns_profile_count){100, 100},
+                                      (ns_profile_count){0, 0}),
                 NS_EINVAL, "the name of a feature is not UTF-8");
     CHECK_FAILS(ns_profile_add_category(profile, "x", &category, (ns_profile_count){0, 0}), NS_EINVAL,
                 "a level of a category feature is not UTF-8");
