@@ -4,7 +4,6 @@
  * the libraries' modules to stay loaded, so that dlclose does nothing here.
  */
 int dlclose(void *handle);
-const char *__asan_default_options(void);
 const char *__lsan_default_options(void);
 const char *__lsan_default_suppressions(void);
 
@@ -12,11 +11,6 @@ int dlclose(void *handle)
 {
     (void)handle;
     return 0;
-}
-
-const char *__asan_default_options(void)
-{
-    return "print_suppressions=0";
 }
 
 const char *__lsan_default_options(void)

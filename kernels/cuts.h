@@ -28,6 +28,6 @@ enum { NS_MAX_CUTS = 254 };
  */
 bool ns_cuts_find(ns_tally *tally, int32_t max_bins, float *cuts, int32_t *n_cuts);
 
-/* Tables of lower bits that the tally of one column can come to hold. */
-int64_t ns_cuts_max_tables(int32_t max_bins);
+/* Bytes that the tally of one column can come to hold, at most. */
+int64_t ns_cuts_memory(int32_t max_bins);
 #endif

@@ -341,7 +341,7 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
                          .n_bins = plan->n_bins, .n_train = plan->n_train, .n_train_global = plan->n_train_global};
     int64_t nodes = 2 * (int64_t)plan->settings.max_leaves;
     int64_t leaves = nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) + (int64_t)(sizeof(ns_node) + sizeof(int32_t)));
-    int64_t counting = n_count_features * ns_tally_memory(ns_cuts_max_tables(plan->settings.max_bins));
+    int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins);
     int64_t training = ns_grower_memory(&grow) + leaves;
     /* Counters are given back before seal takes what training needs. */
     return counted.n_bytes + (counting > training ? counting : training);

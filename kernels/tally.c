@@ -12,6 +12,9 @@
  */
 enum { TOP = 1 << 12, STEP = 1 << 10, NONE = -1 };
 
+/* Tables come in groups of this many: few moves, little to spare. */
+enum { GROWTH = 32 };
+
 typedef struct table {
     int64_t count[STEP]; /* running sums once collected */
 } table;
@@ -50,10 +53,10 @@ void ns_tally_destroy(ns_tally **tally)
     *tally = NULL;
 }
 
-int64_t ns_tally_memory(int64_t n_tables)
+int64_t ns_tally_memory(int64_t n_middle, int64_t n_low)
 {
-    /* Tables grow by doubling: up to twice what is used. */
-    return (int64_t)sizeof(ns_tally) + 2 * n_tables * (int64_t)(sizeof(table) + STEP * sizeof(int32_t));
+    int64_t middle_bytes = (int64_t)(sizeof(table) + STEP * sizeof(int32_t)), low_bytes = (int64_t)sizeof(table);
+    return (int64_t)sizeof(ns_tally) + (n_middle + GROWTH) * middle_bytes + (n_low + GROWTH) * low_bytes;
 }
 
 ns_status ns_tally_status(const ns_tally *tally)
@@ -119,7 +122,7 @@ void ns_tally_collect(ns_tally *tally, const ns_link *link)
 static int32_t add_table(level *l)
 {
     if (l->n == l->room) {
-        int64_t room = l->room == 0 ? 16 : 2 * l->room;
+        int64_t room = l->room + GROWTH;
         table *moved = realloc(l->tables, (size_t)room * sizeof *moved);
         if (moved == NULL) return NONE;
         l->tables = moved;

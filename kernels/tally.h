@@ -59,6 +59,6 @@ bool ns_tally_runs(ns_tally *tally, int64_t least, ns_run *runs, int64_t room, i
 /* NS_ENOMEM when a table could not be had. */
 ns_status ns_tally_status(const ns_tally *tally);
 
-/* Bytes of a tally with this many tables of lower bits. */
-int64_t ns_tally_memory(int64_t n_tables);
+/* Bytes of a tally with this many tables of middle and of low bits, at most. */
+int64_t ns_tally_memory(int64_t n_middle, int64_t n_low);
 #endif

@@ -10,7 +10,7 @@
 static ns_status widen(void **array, int64_t *room, int64_t wanted, size_t size)
 {
     if (wanted <= *room) return NS_OK;
-    int64_t grown = *room < wanted / 2 ? wanted : 2 * *room;
+    int64_t grown = 2 * *room < wanted ? wanted : 2 * *room;
     void *moved = realloc(*array, (size_t)grown * size);
     if (moved == NULL)
         return ns_fail(NS_ENOMEM, "not enough memory for trees: %lld bytes", (long long)grown * (long long)size);

@@ -87,7 +87,7 @@ static json_t *text_json(ns_status *status, const char *text, int64_t n_bytes, c
     json_t *unchecked = json_stringn_nocheck(text, (size_t)n_bytes);
     *status = unchecked == NULL
                   ? ns_fail(NS_ENOMEM, "no memory for a profile")
-                  : ns_fail(NS_EINVAL, "%s is not UTF-8, so the training profile cannot name it", what);
+                  : ns_fail(NS_EFORMAT, "%s is not UTF-8, so the training profile cannot name it", what);
     json_decref(unchecked);
     return NULL;
 }

@@ -49,7 +49,7 @@ void ns_profile_destroy(ns_profile **profile);
  *   quantile  in  [NS_N_PROFILE_PERCENTS] from ns_quantiles; NaN where there are no values
  *   values    in  rows that have a value
  *   missing   in  rows that have none
- * Local. NS_EINVAL: the name is not UTF-8. NS_ENOMEM.
+ * Local. NS_EFORMAT: the name is not UTF-8. NS_ENOMEM.
  */
 ns_status ns_profile_add_number(ns_profile *profile, const char *name, const float *quantile,
                                 ns_profile_count values, ns_profile_count missing);
@@ -62,7 +62,7 @@ typedef struct ns_profile_levels {
     ns_profile_count other;  /* rows of all levels that are not among texts */
 } ns_profile_levels;
 
-/* Adds a category feature. Local. NS_EINVAL: the name or a named level is not UTF-8. NS_ENOMEM. */
+/* Adds a category feature. Local. NS_EFORMAT: the name or a named level is not UTF-8. NS_ENOMEM. */
 ns_status ns_profile_add_category(ns_profile *profile, const char *name, const ns_profile_levels *levels,
                                   ns_profile_count missing);
 

@@ -1,4 +1,5 @@
 /* The verbs about files: synth, import, inspect. One process is enough; other ranks wait. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,52 @@
 #include "jobs/schema.h"
 #include "runner/context.h"
 #include "runner/inspect.h"
+#include "runner/json.h"
+#include "runner/metrics.h"
 #include "runner/synth.h"
+
+/* AUROC of the true risks themselves on what then happened: the best that any model of this cohort could reach. */
+static ns_status best_auroc(const char *path, double *auroc)
+{
+    ns_texts files = {0};
+    ns_cohort *cohort = NULL;
+    ns_risk_table risks = {0};
+    float *risk = NULL;
+    int32_t *code = NULL;
+    uint8_t *label = NULL;
+    int32_t columns[2];
+    ns_status status = ns_texts_append(&files, path, (int64_t)strlen(path));
+    if (status == NS_OK) status = ns_cohort_open(&cohort, &files, NS_LAYOUT_COLUMNS, MPI_COMM_SELF);
+    if (status == NS_OK) {
+        columns[0] = ns_cohort_find(cohort, "true_risk");
+        columns[1] = ns_cohort_find(cohort, "readmitted");
+        status = ns_cohort_prepare(cohort, columns, 2, MPI_COMM_SELF);
+    }
+    int64_t n = status == NS_OK ? ns_cohort_n_rows(cohort) : 0;
+    if (status == NS_OK) {
+        risk = malloc(((size_t)n + 1) * sizeof *risk);
+        code = malloc(((size_t)n + 1) * sizeof *code);
+        label = malloc((size_t)n + 1);
+        if (risk == NULL || code == NULL || label == NULL) status = ns_fail(NS_ENOMEM, "no memory for the true risks");
+    }
+    if (status == NS_OK) status = ns_cohort_read_number(cohort, columns[0], 0, n, risk);
+    if (status == NS_OK) status = ns_cohort_read_codes(cohort, columns[1], 0, n, code);
+    if (status == NS_OK) {
+        int64_t yes = ns_texts_find(ns_cohort_column(cohort, columns[1])->levels, "yes", 3);
+        for (int64_t i = 0; i < n; i++) label[i] = code[i] == yes;
+        status = ns_risk_table_build(&risks, risk, label, NULL, n);
+    }
+    ns_metrics metrics;
+    if (status == NS_OK) status = ns_metrics_compute(&metrics, &risks);
+    if (status == NS_OK) *auroc = metrics.auroc;
+    ns_risk_table_destroy(&risks);
+    ns_cohort_close(&cohort);
+    ns_texts_destroy(&files);
+    free(risk);
+    free(code);
+    free(label);
+    return status;
+}
 
 static ns_status synth(ns_context *context)
 {
@@ -36,6 +82,12 @@ static ns_status synth(ns_context *context)
     json_object_set_new(context->summary, "rows", json_integer(o.n_rows));
     json_object_set_new(context->summary, "out", json_string(args->positional[0]));
     fprintf(context->text, "wrote %lld rows to %s\n", (long long)o.n_rows, args->positional[0]);
+    if (o.true_risk) {
+        double auroc = NAN;
+        NS_TRY(best_auroc(args->positional[0], &auroc));
+        json_object_set_new(context->summary, "best_auroc", ns_json_real(auroc));
+        if (!isnan(auroc)) fprintf(context->text, "  AUROC of the true risks, which no model can beat for long: %.4f\n", auroc);
+    }
     return NS_OK;
 }
 

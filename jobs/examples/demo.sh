@@ -26,6 +26,7 @@ fail()
 
 # --- small tools -------------------------------------------------------------------------------------------------------
 
+# shellcheck disable=SC2016
 # One JSON object on stdin as lines "path.to.key value"; elements of a list count from 0.
 flatten='
 function text(    out, c)
@@ -185,6 +186,7 @@ while [ "$(last_round runs/killed/log.jsonl)" -lt $kill_round ]; do
 done
 ranks=$(ranks_of $run_pid)
 [ "$(printf '%s\n' "$ranks" | wc -w)" -eq 2 ] || fail "not two ranks to kill: $ranks"
+# shellcheck disable=SC2086
 kill -9 $ranks
 code=0
 wait $run_pid || code=$?

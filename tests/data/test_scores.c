@@ -41,7 +41,7 @@ static table *make_table(int64_t n)
     table *t = calloc(1, sizeof *t);
     t->n = n;
     for (int64_t i = 0; i < n; i++) {
-        char text[40];
+        char text[40] = "";
         int length = i % 101 == 0 ? 0 : snprintf(text, sizeof text, "e-%lld", (long long)(i * 37 % 1000));
         CHECK_OK(ns_texts_append(&t->texts, text, length));
         t->ids[i] = i * 7919 - 40000;

@@ -202,8 +202,8 @@ static void names_must_be_utf8(void **state)
     ns_profile_levels category = {&levels, rows, NULL, {700, 600}};
     CHECK_FAILS(ns_profile_add_number(profile, "\xff", QUANTILES, (ns_profile_count){100, 100},
                                       (ns_profile_count){0, 0}),
-                NS_EINVAL, "the name of a feature is not UTF-8");
-    CHECK_FAILS(ns_profile_add_category(profile, "x", &category, (ns_profile_count){0, 0}), NS_EINVAL,
+                NS_EFORMAT, "the name of a feature is not UTF-8");
+    CHECK_FAILS(ns_profile_add_category(profile, "x", &category, (ns_profile_count){0, 0}), NS_EFORMAT,
                 "a level of a category feature is not UTF-8");
     category.patients = few; /* pooled, so never written */
     CHECK_OK(ns_profile_add_category(profile, "x", &category, (ns_profile_count){0, 0}));
