@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -145,6 +146,7 @@ ns_status ns_context_device(ns_device **out, ns_context *context, const ns_job *
     int cores = ns_usable_cores();
     int64_t asked = ns_job_integer(job, "run.threads");
     int n_threads = asked > 0 ? (int)asked : cores / on_node > 0 ? cores / on_node : 1;
+    omp_set_num_threads(n_threads); /* what reads and hashes outside the device takes no more either */
     ns_status status = ns_agree(ns_device_open(out, ns_job_text(job, "run.device"), n_threads, &link), context->comm);
     if (status != NS_OK) return status;
     ns_log_event(NS_LOG_INFO, "device", "device=%s level=%s threads=%d ranks_on_node=%d cores=%d", (*out)->name, (*out)->level,

@@ -18,6 +18,7 @@ typedef struct ns_context {
     double started;    /* ns_seconds() */
     json_t *summary;   /* --json: what the verb adds beside verb, status, exit, seconds. Rank 0's is printed */
     FILE *text;        /* the summary for people, without --json. Rank 0's is printed */
+    char counts[200];  /* key=value pairs for the log's last line */
 } ns_context;
 
 /* One function per verb, each in the file of its name. Collective over the context's ranks: the same status on all. */

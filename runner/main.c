@@ -141,7 +141,7 @@ static int report(ns_context *context, ns_status status, const char *text)
         else
             fprintf(stderr, "nightshift: %s\n", error->message);
     }
-    if (context->args->verb != NULL) ns_log_event(NS_LOG_INFO, "end", "exit=%d seconds=%.3f", code, seconds);
+    if (context->args->verb != NULL) ns_log_event(NS_LOG_INFO, "end", "exit=%d seconds=%.3f%s%s", code, seconds, context->counts[0] != '\0' ? " " : "", context->counts);
     return code;
 }
 

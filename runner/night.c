@@ -44,7 +44,7 @@ static ns_status find_columns(ns_night *night, const ns_night_plan *plan)
         night->id = ns_cohort_find(night->cohort, plan->id_name);
         if (night->id < 0) return ns_fail(NS_EFORMAT, "%s: data.id: the cohort has no column '%s'", ns_job_place(plan->job, "data.id"), plan->id_name);
         if (ns_cohort_column(night->cohort, night->id)->kind != NS_COL_ID)
-            return ns_fail(NS_EFORMAT, "%s: data.id: column '%s' is of kind %s, not id", ns_job_place(plan->job, "data.id"), plan->id_name,
+            return ns_fail(NS_EFORMAT, "%s: data.id: column '%s' is of kind %s, not id (import with a schema that says so, or set its attribute kind)", ns_job_place(plan->job, "data.id"), plan->id_name,
                            ns_column_kind_name(ns_cohort_column(night->cohort, night->id)->kind));
     }
     night->keep = calloc((size_t)plan->n_keep + 1, sizeof *night->keep);

@@ -364,6 +364,8 @@ static void summarise(score_run *run, bool already)
     json_object_set_new(summary, "bundle_id", json_string(run->bundle.id));
     json_object_set_new(summary, "content", json_string(run->content));
     json_object_set_new(summary, "already", json_boolean(already));
+    snprintf(run->context->counts, sizeof run->context->counts, "rows=%lld scored=%lld outside=%lld rejected=%lld", (long long)n,
+             (long long)night->counts[NS_SCORED], (long long)night->counts[NS_OUTSIDE_COHORT], (long long)bad);
     FILE *to = run->context->text;
     fprintf(to, "%s%s%s\n", already ? "already scored" : "scored", run->as_of != NULL ? " the night of " : "", run->as_of != NULL ? run->as_of : "");
     fprintf(to, "  rows      %lld = %lld scored + %lld outside the cohort + %lld rejected\n", (long long)n,

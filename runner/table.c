@@ -47,9 +47,8 @@ static ns_status find_roles(ns_table *table)
     NS_TRY(find_role(&table->label_column, table, "data.label.column"));
     NS_TRY(find_role(&table->split_column, table, "data.split.column"));
     if (table->label_column < 0) return ns_fail(NS_EINVAL, "%s: data.label.column: is not set", ns_job_place(job, "data.label.column"));
-    if (table->id >= 0 && kind_of(table, table->id) != NS_COL_ID && kind_of(table, table->id) != NS_COL_NUMBER &&
-        kind_of(table, table->id) != NS_COL_CATEGORY)
-        return wrong_kind(table, "data.id", table->id, "id");
+    if (table->id >= 0 && kind_of(table, table->id) != NS_COL_ID)
+        return wrong_kind(table, "data.id", table->id, "id (import with a schema that says so, or set its attribute kind)");
     if (table->time >= 0 && kind_of(table, table->time) != NS_COL_TIME) return wrong_kind(table, "data.time", table->time, "time");
     if (table->weight_column >= 0 && kind_of(table, table->weight_column) != NS_COL_NUMBER)
         return wrong_kind(table, "data.weight", table->weight_column, "number");

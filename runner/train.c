@@ -513,6 +513,9 @@ static void summarise(train_run *run)
     json_object_set_new(summary, "bundle", json_string(bundle != NULL ? bundle : ""));
     json_object_set_new(summary, "bundle_id", json_string(run->bundle_id));
     json_object_set(summary, "metrics", metrics);
+    snprintf(run->context->counts, sizeof run->context->counts, "rounds=%lld train=%lld valid=%lld test=%lld", (long long)rounds,
+             (long long)run->table.n_part_global[NS_PART_TRAIN], (long long)run->table.n_part_global[NS_PART_VALID],
+             (long long)run->table.n_part_global[NS_PART_TEST]);
     FILE *to = run->context->text;
     fprintf(to, "%s %s: %lld rounds", run->already ? "already trained" : "trained", ns_job_text(run->job, "name"), (long long)rounds);
     if (run->resumed_from >= 0) fprintf(to, ", resumed from %lld", (long long)run->resumed_from);
