@@ -31,7 +31,8 @@ ns_status ns_share_bytes(void **bytes, size_t *n_bytes, int root, MPI_Comm comm)
 
     ns_status status = NS_OK;
     char *block = rank == root ? *bytes : malloc((size_t)n + 1);
-    if (rank != root && block == NULL) status = ns_fail(NS_ENOMEM, "no memory for %lld bytes from rank %d", (long long)n, root);
+    if (rank != root && block == NULL)
+        status = ns_fail(NS_ENOMEM, "no memory for %lld bytes from rank %d", (long long)n, root);
     status = ns_agree(status, comm);
     if (status != NS_OK) {
         if (rank != root) free(block);

@@ -1,9 +1,10 @@
 /*
- * The parent stays in the foreground; the launcher gets a process group of its own, so that a Ctrl-C at a terminal reaches
- * the parent alone. What launchers do with signals differs: Open MPI's mpirun passes USR1 and USR2 on and turns TERM into
- * a kill; MPICH's mpiexec passes INT, TERM and USR1 on and dies of USR2. So the parent sends USR2 to the ranks itself. It
- * knows them in /proc by their executable and by descent from the launcher, and tells each one once, as soon as its signal
- * mask shows that it listens: before that the signal would kill it.
+ * The parent stays in the foreground; the launcher gets a process group of its own, so that a Ctrl-C at a
+ * terminal reaches the parent alone. What launchers do with signals differs: Open MPI's mpirun passes USR1
+ * and USR2 on and turns TERM into a kill; MPICH's mpiexec passes INT, TERM and USR1 on and dies of USR2. So
+ * the parent sends USR2 to the ranks itself. It knows them in /proc by their executable and by descent from
+ * the launcher, and tells each one once, as soon as its signal mask shows that it listens: before that the
+ * signal would kill it.
  */
 #include "cluster/launch.h"
 
@@ -57,7 +58,8 @@ static bool on_path(const char *name, char *out, size_t size)
     const char *path = getenv("PATH");
     while (path != NULL && *path != '\0') {
         size_t length = strcspn(path, ":");
-        if (length > 0 && snprintf(out, size, "%.*s/%s", (int)length, path, name) < (int)size && access(out, X_OK) == 0)
+        if (length > 0 && snprintf(out, size, "%.*s/%s", (int)length, path, name) < (int)size &&
+            access(out, X_OK) == 0)
             return true;
         path += length;
         if (*path == ':') path++;
@@ -72,10 +74,12 @@ static ns_status find_launcher(flavour mpi, char *out, size_t size)
         [BY_MPICH] = {"mpiexec.mpich", "mpiexec.hydra", "mpiexec", NULL},
         [BY_OTHER] = {"mpiexec", "mpirun", NULL, NULL},
     };
-    if (snprintf(out, size, "%s", NS_MPIEXEC) < (int)size && out[0] == '/' && access(out, X_OK) == 0) return NS_OK;
+    if (snprintf(out, size, "%s", NS_MPIEXEC) < (int)size && out[0] == '/' && access(out, X_OK) == 0)
+        return NS_OK;
     for (int i = 0; names[mpi][i] != NULL; i++)
         if (on_path(names[mpi][i], out, size)) return NS_OK;
-    return ns_fail(NS_EUNAVAILABLE, "no launcher: neither '%s' nor %s, %s on PATH; install the one of the MPI built with",
+    return ns_fail(NS_EUNAVAILABLE,
+                   "no launcher: neither '%s' nor %s, %s on PATH; install the one of the MPI built with",
                    NS_MPIEXEC, names[mpi][0], names[mpi][1]);
 }
 
@@ -88,18 +92,26 @@ static ns_status find_program(const char *program, char out[PATH_MAX])
     }
     ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
     out[n > 0 ? n : 0] = '\0';
-    if (n <= 0 || access(out, X_OK) != 0) return ns_fail(NS_EINVAL, "cannot find the program '%s' to start it again", program);
+    if (n <= 0 || access(out, X_OK) != 0)
+        return ns_fail(NS_EINVAL, "cannot find the program '%s' to start it again", program);
     return NS_OK;
 }
 
 /*
- * The ranks are to start here, whatever job or step surrounds this process: what tells a launcher of one is removed. Of
- * Slurm's variables the run folder's lock needs two; launchers look for others.
+ * The ranks are to start here, whatever job or step surrounds this process: what tells a launcher of one is
+ * removed. Of Slurm's variables the run folder's lock needs two; launchers look for others.
  */
 static void leave_surrounding_job(void)
 {
-    static const char *const prefixes[] = {"SLURM_", "PMI_", "PMI2_", "PMIX_", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_SIZE",
-                                           "MPI_LOCALNRANKS", "MPI_LOCALRANKID", "HYDRA_"};
+    static const char *const prefixes[] = {"SLURM_",
+                                           "PMI_",
+                                           "PMI2_",
+                                           "PMIX_",
+                                           "OMPI_COMM_WORLD_",
+                                           "OMPI_UNIVERSE_SIZE",
+                                           "MPI_LOCALNRANKS",
+                                           "MPI_LOCALRANKID",
+                                           "HYDRA_"};
     static const char *const kept[] = {"SLURM_JOB_ID", "SLURM_RESTART_COUNT"};
     for (char **variable = environ; *variable != NULL;) {
         char name[256];
@@ -135,8 +147,8 @@ static void set_environment(flavour mpi, int n_ranks)
     setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
     /* One machine needs shared memory alone; asking the network libraries costs 0.2 s at every start. */
     if (getenv("OMPI_MCA_mtl") == NULL) setenv("OMPI_MCA_pml", "ob1", 0);
-    /* As soon as one rank leaves with an error mpirun ends the others, and gives them a second for it. Ours have nothing
-       left to do then: they leave together, and after a lost rank the rest can only wait. */
+    /* As soon as one rank leaves with an error mpirun ends the others, and gives them a second for it. Ours
+       have nothing left to do then: they leave together, and after a lost rank the rest can only wait. */
     setenv("OMPI_MCA_odls_base_sigkill_timeout", "0", 0);
 }
 
@@ -154,7 +166,8 @@ static int launcher_words(const char **out, flavour mpi, const char *launcher, c
 }
 
 /* In the child, up to exec; says through the pipe why it failed. */
-static void become_launcher(flavour mpi, int n_ranks, const char **words, const sigset_t *mask, pid_t parent, int report)
+static void become_launcher(flavour mpi, int n_ranks, const char **words, const sigset_t *mask, pid_t parent,
+                            int report)
 {
     setpgid(0, 0);
     /* The death of the parent is a request to stop, in the form that this launcher passes on. */
@@ -239,7 +252,8 @@ static int signal_ranks(crew *c, int number)
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
         if (pid <= 1 || *end != '\0' || !is_rank(c, (pid_t)pid)) continue;
-        if (number == SIGUSR2 && (c->n_told == c->n_ranks || was_told(c, (pid_t)pid) || !listens((pid_t)pid))) continue;
+        if (number == SIGUSR2 && (c->n_told == c->n_ranks || was_told(c, (pid_t)pid) || !listens((pid_t)pid)))
+            continue;
         if (kill((pid_t)pid, number) != 0) continue;
         n_sent++;
         if (number == SIGUSR2) c->told[c->n_told++] = (pid_t)pid;
@@ -248,8 +262,8 @@ static int signal_ranks(crew *c, int number)
     return n_sent;
 }
 
-/* Waits for the launcher and passes signals on. Returns what waitpid says; *n_requests: 1 where somebody wanted the run to
-   stop, more where it was killed for that. */
+/* Waits for the launcher and passes signals on. Returns what waitpid says; *n_requests: 1 where somebody
+   wanted the run to stop, more where it was killed for that. */
 static int supervise(crew *c, const sigset_t *set, int *n_requests)
 {
     const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
@@ -267,7 +281,8 @@ static int supervise(crew *c, const sigset_t *set, int *n_requests)
                 first = ns_seconds();
             } else if (ns_seconds() - first >= SECOND_SIGNAL) {
                 *n_requests += 1;
-                /* A launcher whose ranks died ends by itself, and tidies up; told so too, mpirun may crash. */
+                /* A launcher whose ranks died ends by itself, and tidies up; told so too, mpirun may crash.
+                 */
                 int n_killed = signal_ranks(c, SIGKILL);
                 if (n_killed == 0) kill(c->launcher, *n_requests == 2 ? SIGTERM : SIGKILL);
             }
@@ -277,8 +292,9 @@ static int supervise(crew *c, const sigset_t *set, int *n_requests)
 }
 
 /*
- * mpirun says 128+n where a rank died by signal n. MPICH's mpiexec says n; the program itself leaves with 0 to 5, 70, 75 or
- * 76, so that what is between is a signal (one of HUP, INT, QUIT, ILL and TRAP looks like a code of the program).
+ * mpirun says 128+n where a rank died by signal n. MPICH's mpiexec says n; the program itself leaves with 0
+ * to 5, 70, 75 or 76, so that what is between is a signal (one of HUP, INT, QUIT, ILL and TRAP looks like a
+ * code of the program).
  */
 static int exit_code(flavour mpi, int status, int n_requests)
 {
@@ -341,7 +357,9 @@ ns_status ns_launch(const char *program, int n_ranks, const char *const *words, 
     size_t n_words = 0;
     while (words[n_words] != NULL) n_words++;
     const char **all = calloc(n_words + MOST_WORDS_BEFORE, sizeof *all);
-    crew c = {.n_ranks = n_ranks, .device = info.st_dev, .inode = info.st_ino,
+    crew c = {.n_ranks = n_ranks,
+              .device = info.st_dev,
+              .inode = info.st_ino,
               .told = calloc((size_t)n_ranks, sizeof *c.told)};
     ns_status status = NS_OK;
     if (all == NULL || c.told == NULL) {
@@ -370,12 +388,14 @@ static bool read_count(const char *text, long *out)
     return *end == '\0' && *out > 0;
 }
 
-bool ns_launched_size_mismatch(const char *ntasks, const char *procid, int n_ranks, char *message, size_t size)
+bool ns_launched_size_mismatch(const char *ntasks, const char *procid, int n_ranks, char *message,
+                               size_t size)
 {
     long n;
     if (procid == NULL || !read_count(ntasks, &n) || n == n_ranks) return false;
     snprintf(message, size,
-             "SLURM_NTASKS is %ld but MPI's world has %d rank%s: start with 'srun --mpi=pmix', and this program with the MPI "
+             "SLURM_NTASKS is %ld but MPI's world has %d rank%s: start with 'srun --mpi=pmix', and this "
+             "program with the MPI "
              "that it was built with",
              n, n_ranks, n_ranks == 1 ? "" : "s");
     return true;
@@ -386,7 +406,8 @@ bool ns_run_size_mismatch(const char *promised, int n_ranks, char *message, size
     long n;
     if (!read_count(promised, &n) || n == n_ranks) return false;
     snprintf(message, size,
-             "nightshift run promised %ld ranks but MPI's world has %d: the launcher belongs to another MPI than '%s'", n,
-             n_ranks, NS_MPIEXEC);
+             "nightshift run promised %ld ranks but MPI's world has %d: the launcher belongs to another MPI "
+             "than '%s'",
+             n, n_ranks, NS_MPIEXEC);
     return true;
 }

@@ -3,11 +3,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes of the character that begins here, 0 where none does: no overlong form, no surrogate, none above U+10FFFF. */
+/* Bytes of the character that begins here, 0 where none does: no overlong form, no surrogate, none above
+ * U+10FFFF. */
 static int character(const unsigned char *c)
 {
     if (c[0] < 0x80) return 1;
-    int n = c[0] >= 0xC2 && c[0] <= 0xDF ? 2 : (c[0] & 0xF0) == 0xE0 ? 3 : c[0] >= 0xF0 && c[0] <= 0xF4 ? 4 : 0;
+    int n = c[0] >= 0xC2 && c[0] <= 0xDF   ? 2
+            : (c[0] & 0xF0) == 0xE0        ? 3
+            : c[0] >= 0xF0 && c[0] <= 0xF4 ? 4
+                                           : 0;
     for (int i = 1; i < n; i++)
         if ((c[i] & 0xC0) != 0x80) return 0; /* also the 0 at the end of the text */
     bool overlong = (c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xF0 && c[1] < 0x90);

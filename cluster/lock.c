@@ -1,10 +1,12 @@
 /*
- * Taking a free lock is one link() of a file that is already whole and synced; link fails where the name is taken.
+ * Taking a free lock is one link() of a file that is already whole and synced; link fails where the name is
+ * taken.
  *
- * Taking over a stale one must not hit a lock that somebody else took over a moment before. So whoever wants to replace
- * or remove the lock with token T first takes the *claim* PATH.over.T, a lock of the same kind, and then looks again: only
- * if PATH still holds T does it rename its own file over PATH. Since T changes only under the claim for T, exactly one
- * process replaces it. The claim goes when the work is done; one that was left by a killed process is itself taken over.
+ * Taking over a stale one must not hit a lock that somebody else took over a moment before. So whoever wants
+ * to replace or remove the lock with token T first takes the *claim* PATH.over.T, a lock of the same kind,
+ * and then looks again: only if PATH still holds T does it rename its own file over PATH. Since T changes
+ * only under the claim for T, exactly one process replaces it. The claim goes when the work is done; one that
+ * was left by a killed process is itself taken over.
  */
 #include "cluster/lock.h"
 
@@ -23,9 +25,10 @@
 #include "cluster/machine.h"
 
 enum {
-    TEXT = 160,     /* bytes of one field */
-    LINE = 2048,    /* bytes of the whole file */
-    DEEPEST = 3,    /* claims on claims: each level needs a process killed within the microseconds that a claim lives */
+    TEXT = 160,  /* bytes of one field */
+    LINE = 2048, /* bytes of the whole file */
+    DEEPEST = 3, /* claims on claims: each level needs a process killed within the microseconds that a claim
+                    lives */
     MOST_TRIES = 100
 };
 
@@ -64,7 +67,8 @@ static ns_status describe_self(holder *self)
     memset(self, 0, sizeof *self);
     do n = getrandom(&token, sizeof token, 0);
     while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof token) return ns_fail(NS_EUNAVAILABLE, "the kernel gives no random numbers for a lock");
+    if (n != (ssize_t)sizeof token)
+        return ns_fail(NS_EUNAVAILABLE, "the kernel gives no random numbers for a lock");
     snprintf(self->token, sizeof self->token, "%016" PRIx64, token);
     const char *job = getenv("SLURM_JOB_ID"), *restart = getenv("SLURM_RESTART_COUNT");
     copy_plain(self->job, sizeof self->job, job != NULL ? job : "");
@@ -108,8 +112,8 @@ static int print_holder(char *line, size_t size, const holder *h)
 {
     return snprintf(line, size,
                     "{\"nightshift_lock\":1,\"token\":\"%s\",\"job\":\"%s\",\"restart\":%" PRId64
-                    ",\"host\":\"%s\",\"boot\":\"%s\",\"pidns\":%" PRId64 ",\"pid\":%" PRId64 ",\"start\":%" PRId64
-                    ",\"since\":\"%s\"}\n",
+                    ",\"host\":\"%s\",\"boot\":\"%s\",\"pidns\":%" PRId64 ",\"pid\":%" PRId64
+                    ",\"start\":%" PRId64 ",\"since\":\"%s\"}\n",
                     h->token, h->job, h->restart, h->host, h->boot, h->pidns, h->pid, h->start, h->since);
 }
 
@@ -117,12 +121,14 @@ static bool parse_holder(holder *out, const char *line)
 {
     memset(out, 0, sizeof *out);
     size_t length = strlen(line);
-    return length > 0 && line[length - 1] == '\n' && find_text(line, "token", out->token, sizeof out->token) &&
-           out->token[0] != '\0' && strspn(out->token, "0123456789abcdef") == strlen(out->token) &&
+    return length > 0 && line[length - 1] == '\n' &&
+           find_text(line, "token", out->token, sizeof out->token) && out->token[0] != '\0' &&
+           strspn(out->token, "0123456789abcdef") == strlen(out->token) &&
            find_text(line, "job", out->job, sizeof out->job) && find_number(line, "restart", &out->restart) &&
-           find_text(line, "host", out->host, sizeof out->host) && find_text(line, "boot", out->boot, sizeof out->boot) &&
-           find_number(line, "pidns", &out->pidns) && find_number(line, "pid", &out->pid) &&
-           find_number(line, "start", &out->start) && find_text(line, "since", out->since, sizeof out->since);
+           find_text(line, "host", out->host, sizeof out->host) &&
+           find_text(line, "boot", out->boot, sizeof out->boot) && find_number(line, "pidns", &out->pidns) &&
+           find_number(line, "pid", &out->pid) && find_number(line, "start", &out->start) &&
+           find_text(line, "since", out->since, sizeof out->since);
 }
 
 /* What stands in a lock file. A stale NFS handle means that it was just replaced: it is opened again. */
@@ -151,7 +157,8 @@ static const char *why_stale(const holder *theirs, const holder *mine)
 {
     if (mine->job[0] != '\0' && strcmp(theirs->job, mine->job) == 0 && theirs->restart < mine->restart)
         return "the Slurm job was requeued since";
-    if (strcmp(theirs->host, mine->host) != 0 || theirs->boot[0] == '\0' || mine->boot[0] == '\0') return NULL;
+    if (strcmp(theirs->host, mine->host) != 0 || theirs->boot[0] == '\0' || mine->boot[0] == '\0')
+        return NULL;
     if (strcmp(theirs->boot, mine->boot) != 0) return "the host was started anew since";
     if (theirs->pidns != mine->pidns) return NULL; /* process ids of another container */
     uint64_t start;
@@ -185,8 +192,8 @@ static bool no_links(int error)
 }
 
 /*
- * Gives the file `own` the name `path` where that is free. 0, or an errno: EEXIST where it is taken. After a lost answer
- * of a file server the link may be there although link failed: then the token tells.
+ * Gives the file `own` the name `path` where that is free. 0, or an errno: EEXIST where it is taken. After a
+ * lost answer of a file server the link may be there although link failed: then the token tells.
  */
 static int link_own(const char *own, const char *path, const holder *mine)
 {
@@ -206,8 +213,9 @@ static ns_status held_by(const holder *h, const char *path, const char *what)
 {
     char job[TEXT + 32] = "";
     if (h->job[0] != '\0') snprintf(job, sizeof job, " of Slurm job %s", h->job);
-    return ns_fail(NS_EINVAL, "%s is held by process %" PRId64 " on %s%s since %s; if that process is gone, remove '%s'", what,
-                   h->pid, h->host, job, h->since, path);
+    return ns_fail(NS_EINVAL,
+                   "%s is held by process %" PRId64 " on %s%s since %s; if that process is gone, remove '%s'",
+                   what, h->pid, h->host, job, h->since, path);
 }
 
 typedef struct request {
@@ -228,8 +236,9 @@ static char *beside(const char *path, const char *word, const char *token)
 }
 
 /*
- * Runs under the claim for the lock with this token: the holder is looked at again, and if it is still the same, `own`
- * takes its place, or (own NULL) the file is removed. *done is false where somebody else was first: look again.
+ * Runs under the claim for the lock with this token: the holder is looked at again, and if it is still the
+ * same, `own` takes its place, or (own NULL) the file is removed. *done is false where somebody else was
+ * first: look again.
  */
 static ns_status replace_claimed(const char *path, const char *token, const char *own, bool *done)
 {
@@ -240,7 +249,8 @@ static ns_status replace_claimed(const char *path, const char *token, const char
         *done = unlink(path) == 0;
         return NS_OK;
     }
-    if (rename(own, path) != 0) return ns_fail(NS_EIO, "cannot rename '%s' to '%s': %s", own, path, strerror(errno));
+    if (rename(own, path) != 0)
+        return ns_fail(NS_EIO, "cannot rename '%s' to '%s': %s", own, path, strerror(errno));
     *done = true;
     return NS_OK;
 }
@@ -250,7 +260,8 @@ static ns_status replace(const request *r, const char *token, const char *own, b
 {
     *done = false;
     if (r->depth >= DEEPEST)
-        return ns_fail(NS_EINVAL, "%s: too many broken takeovers; remove every file '%s.over.*'", r->what, r->path);
+        return ns_fail(NS_EINVAL, "%s: too many broken takeovers; remove every file '%s.over.*'", r->what,
+                       r->path);
     char *claim = beside(r->path, "over", token), *claim_own = NULL, nobody[TEXT];
     bool got = false;
     ns_status status = NS_OK;
@@ -258,7 +269,8 @@ static ns_status replace(const request *r, const char *token, const char *own, b
     if (claim_own == NULL) status = ns_fail(NS_ENOMEM, "no memory for a lock");
     if (status == NS_OK) status = write_own(claim_own, r->mine);
     if (status == NS_OK) {
-        request claiming = {.path = claim, .what = r->what, .own = claim_own, .mine = r->mine, .depth = r->depth + 1};
+        request claiming = {
+            .path = claim, .what = r->what, .own = claim_own, .mine = r->mine, .depth = r->depth + 1};
         status = take(&claiming, &got, nobody, sizeof nobody);
         unlink(claim_own);
     }
@@ -272,8 +284,8 @@ static ns_status replace(const request *r, const char *token, const char *own, b
 }
 
 /*
- * One lock: by link where it is free, by a claim where it is stale. *got tells whether it is ours. Each turn of the loop
- * that goes on has seen the lock change hands, so it ends.
+ * One lock: by link where it is free, by a claim where it is stale. *got tells whether it is ours. Each turn
+ * of the loop that goes on has seen the lock change hands, so it ends.
  */
 static ns_status take(const request *r, bool *got, char *taken_over, size_t size)
 {
@@ -291,14 +303,17 @@ static ns_status take(const request *r, bool *got, char *taken_over, size_t size
         look found = look_at(&theirs, r->path);
         if (found == UNREADABLE) return ns_fail(NS_EIO, "cannot read '%s': %s", r->path, strerror(errno));
         if (found == BROKEN)
-            return ns_fail(NS_EINVAL, "%s is locked by '%s', which is no lock file of this program; remove it if no run is going on",
+            return ns_fail(NS_EINVAL,
+                           "%s is locked by '%s', which is no lock file of this program; remove it if no run "
+                           "is going on",
                            r->what, r->path);
         if (found == FREE) continue;
         const char *why = why_stale(&theirs, r->mine);
         if (why == NULL) return held_by(&theirs, r->path, r->what);
         NS_TRY(replace(r, theirs.token, r->own, got));
         if (!*got) continue;
-        snprintf(taken_over, size, "process %" PRId64 " on %s since %s: %s", theirs.pid, theirs.host, theirs.since, why);
+        snprintf(taken_over, size, "process %" PRId64 " on %s since %s: %s", theirs.pid, theirs.host,
+                 theirs.since, why);
         return NS_OK;
     }
     return ns_fail(NS_EINVAL, "%s is being taken by many processes at once ('%s')", r->what, r->path);
@@ -348,8 +363,8 @@ void ns_lock_release(ns_lock **lock_at)
     ns_lock *lock = *lock_at;
     if (lock == NULL) return;
     if (ns_lock_still_mine(lock)) {
-        /* Under its claim, so that a lock which somebody takes over in this moment is not removed. Without the claim the
-           file stays, and is stale as soon as this process ends. */
+        /* Under its claim, so that a lock which somebody takes over in this moment is not removed. Without
+           the claim the file stays, and is stale as soon as this process ends. */
         bool removed, failed_before = ns_last_error()->code != NS_OK;
         request r = {.path = lock->path, .what = "the lock", .own = NULL, .mine = &lock->mine, .depth = 0};
         if (replace(&r, lock->mine.token, NULL, &removed) != NS_OK && !failed_before) ns_error_clear();

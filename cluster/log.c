@@ -15,6 +15,10 @@ static struct {
     ns_log_setup setup;
     char verb[32];
     double last_progress;
+    char phase[32];      /* the long phase that ns_log_progress was last called for */
+    double phase_began;
+    int64_t phase_first; /* done when it began */
+    bool bar_stands;     /* a progress bar is the terminal's last line */
 } the_log;
 
 void ns_log_open(const ns_log_setup *setup)
@@ -117,23 +121,27 @@ static size_t add_pairs(char *out, size_t at, size_t size, const char *pairs)
 static void write_line(ns_log_level level, const char *event, const char *pairs)
 {
     char ts[21], line[LINE];
+    static const char wipe[] = "\r\033[K";
+    if (the_log.bar_stands && write(STDERR_FILENO, wipe, sizeof wipe - 1) > 0) the_log.bar_stands = false;
     const char *name = level == NS_LOG_WARN ? "warn" : "info";
     ns_utc_now(ts);
     if (the_log.setup.format == NS_LOG_JSON) {
         size_t room = sizeof line - 3; /* behind it the brace, the end of the line, and a 0 */
-        int n = snprintf(line, room, "{\"ts\":\"%s\",\"level\":\"%s\",\"run\":\"%s\",\"verb\":\"%s\",\"event\":\"%.64s\"",
+        int n = snprintf(line, room,
+                         "{\"ts\":\"%s\",\"level\":\"%s\",\"run\":\"%s\",\"verb\":\"%s\",\"event\":\"%.64s\"",
                          ts, name, the_log.setup.run, the_log.verb, event);
         size_t at = add_pairs(line, (size_t)n, room, pairs);
         line[at++] = '}';
         line[at] = '\0';
     } else {
-        snprintf(line, sizeof line - 1, "ts=%s level=%s run=%s verb=%s event=%.64s%s%s", ts, name, the_log.setup.run,
-                 the_log.verb, event, pairs[0] != '\0' ? " " : "", pairs);
+        snprintf(line, sizeof line - 1, "ts=%s level=%s run=%s verb=%s event=%.64s%s%s", ts, name,
+                 the_log.setup.run, the_log.verb, event, pairs[0] != '\0' ? " " : "", pairs);
     }
     ns_line_clean(line);
     size_t n = strlen(line);
     line[n++] = '\n';
-    /* One write, so that lines of several processes do not mix; a log that cannot be written stops nothing. */
+    /* One write, so that lines of several processes do not mix; a log that cannot be written stops nothing.
+     */
     if (write(STDERR_FILENO, line, n) < 0) return;
 }
 
@@ -167,17 +175,51 @@ void ns_log_event(ns_log_level level, const char *event, const char *format, ...
     write_line(level, event, pairs);
 }
 
-void ns_log_progress(const char *event, const char *format, ...)
+/* "train  [#######.............]  35 %  61 of 174  12.3/s  9 s left", over the bar before it. */
+static void draw_bar(const char *event, int64_t done, int64_t total, double rate, double left)
+{
+    enum { WIDTH = 24 };
+    char bar[WIDTH + 1], line[200];
+    int64_t full = total > 0 ? done * WIDTH / total : WIDTH;
+    for (int i = 0; i < WIDTH; i++) bar[i] = i < full ? '#' : '.';
+    bar[WIDTH] = '\0';
+    int n = snprintf(line, sizeof line, "\r\033[K%.20s  [%s] %3lld %%  %lld of %lld  %.3g/s  %.0f s left", event, bar,
+                     (long long)(total > 0 ? done * 100 / total : 100), (long long)done, (long long)total, rate, left);
+    the_log.bar_stands = write(STDERR_FILENO, line, (size_t)n) == n;
+}
+
+/* A new phase starts a new clock; its first call has no rate yet. */
+static void begin_phase(const char *event, int64_t done, double now)
+{
+    if (strcmp(the_log.phase, event) == 0 && done >= the_log.phase_first) return;
+    snprintf(the_log.phase, sizeof the_log.phase, "%s", event);
+    the_log.phase_began = now;
+    the_log.phase_first = done;
+}
+
+void ns_log_progress(const char *event, int64_t done, int64_t total, const char *format, ...)
 {
     if (!the_log.setup.speaks || the_log.setup.quiet) return;
     double now = ns_seconds();
-    if (now - the_log.last_progress < 1.0) return;
+    begin_phase(event, done, now);
+    double seconds = now - the_log.phase_began;
+    double rate = seconds > 0 ? (double)(done - the_log.phase_first) / seconds : 0;
+    double left = rate > 0 ? (double)(total - done) / rate : 0;
+    bool on_terminal = the_log.setup.format == NS_LOG_TEXT && isatty(STDERR_FILENO);
+    if (now - the_log.last_progress < (on_terminal ? 0.1 : 1.0)) return;
     the_log.last_progress = now;
+    if (on_terminal) {
+        draw_bar(event, done, total, rate, left);
+        return;
+    }
     char pairs[PAIRS];
+    int n = snprintf(pairs, sizeof pairs, "done=%lld of=%lld rate_per_s=%.3f left_s=%.0f ", (long long)done, (long long)total, rate, left);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(pairs, sizeof pairs, format, arguments);
+    vsnprintf(pairs + n, sizeof pairs - (size_t)n, format, arguments);
     va_end(arguments);
+    size_t length = strlen(pairs);
+    if (pairs[length - 1] == ' ') pairs[length - 1] = '\0'; /* no pairs of the caller's */
     ns_line_clean(pairs);
     write_line(NS_LOG_INFO, event, pairs);
 }

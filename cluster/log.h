@@ -25,17 +25,27 @@ typedef struct ns_log_setup {
 void ns_log_open(const ns_log_setup *setup);
 
 /*
- * One event: ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is key=value pairs
- * separated by single spaces. A value that may hold a space or a quote (every path and message) goes through
- * ns_log_value. With log.format json a bare value that is a number becomes one; quoted values stay texts.
+ * One event: ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is
+ * key=value pairs separated by single spaces. A value that may hold a space or a quote (every path and
+ * message) goes through ns_log_value. With log.format json a bare value that is a number becomes one; quoted
+ * values stay texts.
  */
-void ns_log_event(ns_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void ns_log_event(ns_log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* text as a value for ns_log_event: in quotes, with \" and \\ where needed, cut to size bytes. Returns out. */
+/* text as a value for ns_log_event: in quotes, with \" and \\ where needed, cut to size bytes. Returns out.
+ */
 char *ns_log_value(char *out, size_t size, const char *text);
 
-/* As ns_log_event at level info, but at most one line a second; the others are dropped. */
-void ns_log_progress(const char *event, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * Where a long phase stands: at level info, at most one line a second (the others are dropped), with done, of, rate_per_s and
+ * left_s before the given pairs. On a terminal a bar stands in its place, redrawn ten times a second; it is gone before the
+ * next event.
+ *   event        in  the phase; another one than last time begins its clock anew
+ *   done, total  in  0 <= done <= total
+ */
+void ns_log_progress(const char *event, int64_t done, int64_t total, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Seconds on a clock that never runs backwards; for rates and time limits, never for anything published. */
 double ns_seconds(void);

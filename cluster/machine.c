@@ -1,8 +1,8 @@
 /*
- * Everything is read from /proc and /sys, as text. Control groups exist in two versions: in version 2 one line "0::/path"
- * and one tree, in version 1 a line and a tree for each controller. A limit may stand at any level, so the whole path is
- * walked from the process's own group up to the mount. Inside a container the path may name groups that only the host
- * sees; levels that cannot be read are passed over.
+ * Everything is read from /proc and /sys, as text. Control groups exist in two versions: in version 2 one
+ * line "0::/path" and one tree, in version 1 a line and a tree for each controller. A limit may stand at any
+ * level, so the whole path is walked from the process's own group up to the mount. Inside a container the
+ * path may name groups that only the host sees; levels that cannot be read are passed over.
  */
 #define _GNU_SOURCE /* sched_getaffinity with masks of any size */
 #include "cluster/machine.h"
@@ -102,7 +102,8 @@ static bool parent_folder(char *folder, size_t n_mount)
 }
 
 /* MOUNT/PATH without a slash at its end; *n_mount is the length of the part that is not walked. */
-static bool group_folder(char *out, size_t size, size_t *n_mount, const char *mount, const char *tree, const char *path)
+static bool group_folder(char *out, size_t size, size_t *n_mount, const char *mount, const char *tree,
+                         const char *path)
 {
     int n = snprintf(out, size, "%s%s", mount, tree);
     if (n < 0 || (size_t)n >= size) return false;
@@ -142,8 +143,8 @@ static int64_t walk_memory(const char *mount, const char *path, const memory_fil
 int64_t ns_group_memory_left(const char *groups, const char *mount)
 {
     static const memory_files second = {"", "memory.max", "memory.current", "active_file", "inactive_file"};
-    static const memory_files first = {"/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file",
-                                       "total_inactive_file"};
+    static const memory_files first = {"/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                       "total_active_file", "total_inactive_file"};
     char path[PATH_MAX];
     int64_t least = INT64_MAX, left;
     if (group_path(groups, "memory", path, sizeof path)) least = walk_memory(mount, path, &first);
@@ -166,11 +167,13 @@ static int folder_cores(const char *folder, bool second)
 {
     int64_t quota, period;
     if (!second) {
-        bool found = read_number(folder, "cpu.cfs_quota_us", &quota) && read_number(folder, "cpu.cfs_period_us", &period);
+        bool found = read_number(folder, "cpu.cfs_quota_us", &quota) &&
+                     read_number(folder, "cpu.cfs_period_us", &period);
         return found ? quota_cores(quota, period) : 0;
     }
     char path[PATH_MAX], text[64];
-    if (snprintf(path, sizeof path, "%s/cpu.max", folder) >= (int)sizeof path || !read_text(path, text, sizeof text))
+    if (snprintf(path, sizeof path, "%s/cpu.max", folder) >= (int)sizeof path ||
+        !read_text(path, text, sizeof text))
         return 0;
     return sscanf(text, "%" SCNd64 " %" SCNd64, &quota, &period) == 2 ? quota_cores(quota, period) : 0;
 }
@@ -191,7 +194,8 @@ int ns_group_cores(const char *groups, const char *mount)
     return least;
 }
 
-/* Cores in the affinity mask. The kernel's mask may be larger than any fixed set: it is asked with ever larger ones. */
+/* Cores in the affinity mask. The kernel's mask may be larger than any fixed set: it is asked with ever
+ * larger ones. */
 static int affinity_cores(void)
 {
     enum { MOST = 1 << 20 };
@@ -234,11 +238,13 @@ int ns_ranks_on_node(MPI_Comm comm)
 static int64_t address_space_left(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (rlim_t)INT64_MAX)
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= (rlim_t)INT64_MAX)
         return INT64_MAX;
     char text[128];
     int64_t mapped = 0, all = (int64_t)limit.rlim_cur;
-    if (read_text("/proc/self/statm", text, sizeof text)) mapped = strtoll(text, NULL, 10) * sysconf(_SC_PAGESIZE);
+    if (read_text("/proc/self/statm", text, sizeof text))
+        mapped = strtoll(text, NULL, 10) * sysconf(_SC_PAGESIZE);
     return all > mapped ? all - mapped : 0;
 }
 
@@ -246,7 +252,8 @@ int64_t ns_available_memory(void)
 {
     char text[8192];
     int64_t least = address_space_left(), left;
-    if (read_text("/proc/meminfo", text, sizeof text) && number_after(text, "MemAvailable", &left) && left * 1024 < least)
+    if (read_text("/proc/meminfo", text, sizeof text) && number_after(text, "MemAvailable", &left) &&
+        left * 1024 < least)
         least = left * 1024;
     if (read_text("/proc/self/cgroup", text, sizeof text)) {
         left = ns_group_memory_left(text, "/sys/fs/cgroup");
@@ -276,7 +283,8 @@ bool ns_process_start(uint64_t *ticks, int64_t pid)
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
     if (!read_text(path, text, sizeof text)) return false;
-    /* The name in parentheses may hold anything: fields are counted from the last ')', behind which stands the third. */
+    /* The name in parentheses may hold anything: fields are counted from the last ')', behind which stands
+     * the third. */
     const char *at = strrchr(text, ')');
     if (at == NULL || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X') return false;
     at += 2;

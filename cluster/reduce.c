@@ -6,8 +6,8 @@
 /* MPI counts are int: longer arrays go in pieces. */
 enum { PIECE = 1 << 27 };
 
-/* Aborts when ranks meet in a reduction that they called from different places, or with arrays of different lengths: a
-   bug of ours, not of input. */
+/* Aborts when ranks meet in a reduction that they called from different places, or with arrays of different
+   lengths: a bug of ours, not of input. */
 static void check_line(int64_t n, MPI_Comm comm, const char *file, int line)
 {
 #ifdef NS_CHECK_CALLS
@@ -17,7 +17,8 @@ static void check_line(int64_t n, MPI_Comm comm, const char *file, int line)
     int64_t bounds[2] = {place, -place};
     MPI_Allreduce(MPI_IN_PLACE, bounds, 2, MPI_INT64_T, MPI_MAX, comm);
     if (bounds[0] != -bounds[1]) {
-        fprintf(stderr, "nightshift: bug: ranks meet in different reductions, this one at %s:%d\n", file, line);
+        fprintf(stderr, "nightshift: bug: ranks meet in different reductions, this one at %s:%d\n", file,
+                line);
         MPI_Abort(comm, 70);
     }
 #else
@@ -46,7 +47,8 @@ void ns_max_i64_at(int64_t *values, int64_t n, MPI_Comm comm, const char *file, 
     reduce(values, n, sizeof *values, MPI_INT64_T, MPI_MAX, comm);
 }
 
-/* MPI's signature for user operations. To MPI the elements are bytes: its buffers need not be aligned for them. */
+/* MPI's signature for user operations. To MPI the elements are bytes: its buffers need not be aligned for
+ * them. */
 static void add_i128(void *in, void *inout, int *n, MPI_Datatype *type)
 {
     (void)type;

@@ -3,7 +3,8 @@
 /*
  * Exact reductions: integers only, so that neither the number of ranks nor the order of their messages can
  * change a bit. All are collective over comm, in place, and leave the same values on every rank.
- * Built with NIGHTSHIFT_CHECK_CALLS, every call checks that all ranks came from the same line, and aborts if not.
+ * Built with NIGHTSHIFT_CHECK_CALLS, every call checks that all ranks came from the same line, and aborts if
+ * not.
  */
 #include <mpi.h>
 #include <stdint.h>

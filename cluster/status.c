@@ -43,18 +43,26 @@ void ns_error_clear(void)
 int ns_exit_code(ns_status status)
 {
     switch (status) {
-    case NS_OK: return 0;
+    case NS_OK:
+        return 0;
     case NS_EINVAL:
-    case NS_EUNAVAILABLE: return 2;
+    case NS_EUNAVAILABLE:
+        return 2;
     case NS_ENOMEM:
     case NS_EIO:
-    case NS_EDEVICE: return 1;
+    case NS_EDEVICE:
+        return 1;
     case NS_EFORMAT:
-    case NS_ENUMERIC: return 3;
-    case NS_EHELD: return 4;
-    case NS_EVERIFY: return 5;
-    case NS_ESTOPPED: return 75;
-    case NS_ESTUCK: return 76;
+    case NS_ENUMERIC:
+        return 3;
+    case NS_EHELD:
+        return 4;
+    case NS_EVERIFY:
+        return 5;
+    case NS_ESTOPPED:
+        return 75;
+    case NS_ESTUCK:
+        return 76;
     }
     return 1;
 }

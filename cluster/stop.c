@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* `timeout` and signals to process groups deliver one request twice within microseconds: what comes sooner than this after
-   the first is the same request. */
+/* `timeout` and signals to process groups deliver one request twice within microseconds: what comes sooner
+   than this after the first is the same request. */
 static const int64_t SAME_REQUEST_NS = 500 * 1000 * 1000;
 
 static volatile sig_atomic_t asked;
@@ -19,8 +19,10 @@ static void on_signal(int number)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    if (!asked) first_ns = now_ns;
-    else if (now_ns - first_ns >= SAME_REQUEST_NS) _exit(75); /* leave now; a run stopped anywhere continues */
+    if (!asked)
+        first_ns = now_ns;
+    else if (now_ns - first_ns >= SAME_REQUEST_NS)
+        _exit(75); /* leave now; a run stopped anywhere continues */
     asked = 1;
 }
 

@@ -140,10 +140,10 @@ static hid_t memory_type(const ns_cohort_writer *writer)
 
 static ns_status label_column(const ns_cohort_writer *writer)
 {
-    NS_TRY(ns_h5_write_label_attribute(writer->dataset, "kind", ns_column_kind_name(writer->kind), writer->path));
-    if (writer->unit[0] != '\0') NS_TRY(ns_h5_write_label_attribute(writer->dataset, "unit", writer->unit, writer->path));
+    NS_TRY(ns_h5_write_text_attribute(writer->dataset, "kind", ns_column_kind_name(writer->kind), writer->path));
+    if (writer->unit[0] != '\0') NS_TRY(ns_h5_write_text_attribute(writer->dataset, "unit", writer->unit, writer->path));
     if (writer->description[0] == '\0') return NS_OK;
-    return ns_h5_write_label_attribute(writer->dataset, "description", writer->description, writer->path);
+    return ns_h5_write_text_attribute(writer->dataset, "description", writer->description, writer->path);
 }
 
 static ns_status flush_buffer(ns_cohort_writer *writer)

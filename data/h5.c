@@ -273,16 +273,6 @@ ns_status ns_h5_write_text_attribute(hid_t object, const char *name, const char 
     return write_attribute(object, name, ns_h5_text_type(n_bytes > 0 ? (int64_t)n_bytes : 1), text, path);
 }
 
-ns_status ns_h5_write_label_attribute(hid_t object, const char *name, const char *text, const char *path)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
-        H5Tclose(type);
-        type = -1;
-    }
-    return write_attribute(object, name, type, &text, path);
-}
-
 ns_status ns_h5_write_int_attribute(hid_t object, const char *name, int64_t value, const char *path)
 {
     hid_t space = H5Screate(H5S_SCALAR), attribute = -1;

@@ -44,9 +44,8 @@ ns_status ns_h5_read_text_attribute(char **out, hid_t object, const char *name, 
 ns_status ns_h5_read_int_attribute(int64_t *out, bool *found, hid_t object, const char *name, const char *path,
                                    ns_status code);
 
-/* Fixed length (read by h5py as bytes) and variable length (as str). NS_EIO. */
+/* Text of fixed length: HDF5 1.10 crashes where a bit of a reference to variable-length text is flipped. NS_EIO. */
 ns_status ns_h5_write_text_attribute(hid_t object, const char *name, const char *text, const char *path);
-ns_status ns_h5_write_label_attribute(hid_t object, const char *name, const char *text, const char *path);
 ns_status ns_h5_write_int_attribute(hid_t object, const char *name, int64_t value, const char *path);
 
 /* The length of a one-dimensional data set or attribute space, -1 where it has another shape; closes space. */

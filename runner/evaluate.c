@@ -80,7 +80,8 @@ static ns_status publish(evaluate_run *run)
         status = ns_durable_mkdir(folder, "evaluation");
     }
     if (status == NS_OK) status = ns_durable_publish(run->out, text, strlen(text), "evaluation");
-    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "path=\"%s\"", run->out);
+    char quoted[1200];
+    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "path=%s", ns_log_value(quoted, sizeof quoted, run->out));
     json_decref(document);
     free(text);
     free(folder);

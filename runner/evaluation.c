@@ -62,7 +62,7 @@ static ns_status rate_shard(ns_table *table, ns_rater *rater, const int32_t *ind
         int64_t n = end - at < rows ? end - at : rows;
         bool any = index != NULL || (k < table->n_kept && table->row[k] < at + n);
         if (any) status = rate_slab(table, rater, index, at, n, slab_risk, infinite, &k, risk);
-        ns_log_progress("evaluate", "row=%lld of=%lld", (long long)(at - table->shard.first_row), (long long)table->shard.n_rows);
+        ns_log_progress("evaluate", at - table->shard.first_row, table->shard.n_rows, "unit=rows");
     }
     free(slab_risk);
     free(infinite);

@@ -227,7 +227,7 @@ static ns_status score_waves(ns_night *night, float *risk, uint8_t *infinite, ns
         uint8_t *status = night->status + w * night->stripes.slab_rows;
         NS_TRY(ns_agree(score_piece(night, ns_wave_piece(&night->stripes, w, night->stripes.rank), status, risk, infinite), night->comm));
         NS_TRY(ns_agree(collect_wave(night, w, status, risk, take, context), night->comm));
-        ns_log_progress("score", "wave=%lld of=%lld", (long long)w + 1, (long long)n_waves);
+        ns_log_progress("score", w + 1, n_waves, "unit=waves");
     }
     return NS_OK;
 }

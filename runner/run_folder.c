@@ -73,7 +73,8 @@ ns_status ns_run_folder_set_aside(const char *path)
             if (ns_path_exists(aside)) continue;
             ns_lock_release(&held.lock);
             status = ns_durable_rename(path, aside, "run");
-            if (status == NS_OK) ns_log_event(NS_LOG_INFO, "restart", "old_run=\"%s\"", aside);
+            char quoted[1200];
+            if (status == NS_OK) ns_log_event(NS_LOG_INFO, "restart", "old_run=%s", ns_log_value(quoted, sizeof quoted, aside));
             break;
         }
         free(aside);
@@ -246,7 +247,9 @@ ns_status ns_run_folder_newest(ns_package *out, int64_t *n_rounds, const ns_run_
         if (path == NULL) status = ns_fail(NS_ENOMEM, "no memory for the checkpoints");
         else if (ns_package_read(out, path, "checkpoint") == NS_OK) *n_rounds = rounds[i];
         else {
-            ns_log_event(NS_LOG_WARN, "checkpoint", "passed_over=%06lld why=\"%s\"", (long long)rounds[i], ns_last_error()->message);
+            char quoted[1200];
+            ns_log_event(NS_LOG_WARN, "checkpoint", "passed_over=%06lld why=%s", (long long)rounds[i],
+                         ns_log_value(quoted, sizeof quoted, ns_last_error()->message));
             ns_error_clear();
             ns_package_destroy(out);
         }

@@ -299,7 +299,8 @@ static ns_status hold(score_run *run)
     if (status == NS_OK) status = ns_durable_rename(run->temporary, held, "held");
     if (status == NS_OK) status = write_manifest(run, manifest, held);
     if (status == NS_OK) {
-        ns_log_event(NS_LOG_WARN, "hold", "path=\"%s\" rejected=%lld rows=%lld", held, (long long)rejected(run), (long long)run->night.stripes.n_rows);
+        char quoted[1200];
+        ns_log_event(NS_LOG_WARN, "hold", "path=%s rejected=%lld rows=%lld", ns_log_value(quoted, sizeof quoted, held), (long long)rejected(run), (long long)run->night.stripes.n_rows);
         status = ns_fail(NS_EHELD, "%lld of %lld rows are rejected, more than score.max_rejected %g allows; the scores are held in '%s'",
                          (long long)rejected(run), (long long)run->night.stripes.n_rows, ns_job_number(run->job, "score.max_rejected"), held);
     }
@@ -327,7 +328,8 @@ static ns_status publish(score_run *run, int what)
         NS_TRY(ns_durable_rename(run->temporary, run->out, "scores"));
     }
     NS_TRY(write_manifest(run, run->manifest_path, run->out));
-    ns_log_event(NS_LOG_INFO, "publish", "path=\"%s\" rows=%lld content=%.16s", run->out, (long long)run->night.stripes.n_rows, run->content);
+    char quoted[1200];
+    ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld content=%.16s", ns_log_value(quoted, sizeof quoted, run->out), (long long)run->night.stripes.n_rows, run->content);
     return NS_OK;
 }
 
@@ -395,7 +397,8 @@ static ns_status score_night(score_run *run)
     NS_TRY(look_for_published(run, &what));
     if (what == NIGHT_DONE) {
         summarise(run, true);
-        ns_log_event(NS_LOG_INFO, "already_scored", "path=\"%s\"", run->out);
+        char quoted[1200];
+        ns_log_event(NS_LOG_INFO, "already_scored", "path=%s", ns_log_value(quoted, sizeof quoted, run->out));
         return NS_OK;
     }
     NS_TRY(ns_night_statuses(&run->night));

@@ -282,9 +282,8 @@ static ns_status log_round(train_run *run, double seconds)
 {
     const ns_round *r = &run->last;
     bool has_valid = r->valid_weight > 0;
-    ns_log_progress("round", "round=%lld of=%lld train_loss=%.6f valid_loss=%.6f rounds_per_s=%.2f", (long long)run->progress.n_rounds,
-                    (long long)run->n_rounds, mean(r->train_loss, r->train_weight), mean(r->valid_loss, r->valid_weight),
-                    seconds > 0 ? 1 / seconds : 0.0);
+    ns_log_progress("round", run->progress.n_rounds, run->n_rounds, "train_loss=%.6f valid_loss=%.6f", mean(r->train_loss, r->train_weight),
+                    mean(r->valid_loss, r->valid_weight));
     json_t *line = json_pack("{s:I, s:f, s:o, s:i, s:f}", "round", (json_int_t)run->progress.n_rounds, "train_loss",
                              mean(r->train_loss, r->train_weight), "valid_loss",
                              has_valid ? json_real(mean(r->valid_loss, r->valid_weight)) : json_null(), "leaves", (int)r->n_leaves,
@@ -384,7 +383,8 @@ static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t
                                    {"profile.json", profile_text, strlen(profile_text)}};
         status = ns_package_publish(path, kept, files, 4, manifest, "bundle", run->bundle_id);
     }
-    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "bundle=%.16s path=\"%s\"", run->bundle_id, path);
+    char quoted[1200];
+    if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "bundle=%.16s path=%s", run->bundle_id, ns_log_value(quoted, sizeof quoted, path));
     json_decref(manifest);
     free(state);
     free(metrics);

@@ -270,7 +270,7 @@ static ns_status learn_batch(load *l, const int32_t *list, int32_t n, float *con
     ns_status status = NS_OK;
     for (int32_t i = 0; i < n && status == NS_OK; i++) {
         status = read_numbers(l, list[i], values[i]);
-        ns_log_progress("read", "column=%d of=%d", list[i] + 1, l->table->features.n);
+        ns_log_progress("read", list[i] + 1, l->table->features.n, "unit=columns");
     }
     NS_TRY(ns_agree(status, comm));
     /* count_done speaks of a range of features: a batch is the number features between its first and its last. */

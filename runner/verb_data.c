@@ -130,10 +130,7 @@ static void tell_bad_line(void *context, const char *message)
 {
     (void)context;
     char quoted[1200];
-    size_t n = 0;
-    for (const char *c = message; *c != '\0' && n + 2 < sizeof quoted; c++) quoted[n++] = *c == '"' ? '\'' : *c;
-    quoted[n] = '\0';
-    ns_log_event(NS_LOG_WARN, "bad_line", "where=\"%s\"", quoted);
+    ns_log_event(NS_LOG_WARN, "bad_line", "where=%s", ns_log_value(quoted, sizeof quoted, message));
 }
 
 static void report_import(ns_context *context, const ns_import_report *report, const char *out)

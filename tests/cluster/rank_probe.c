@@ -5,9 +5,9 @@
  *   read TEXT     0 where rank 0 reads TEXT from standard input; else 10
  *   die           rank 1 kills itself with KILL
  *   stop          says "ready", waits for a signal: 75 for one USR2 on every rank, 11 for anything else
- *   late          as stop, but says "ready" before it listens, and listens once a line came in on standard input
- *   deaf          says "ready" and stays, whatever signal comes
- *   lines         rank 1 meets the others in a reduction that it calls from another line
+ *   late          as stop, but says "ready" before it listens, and listens once a line came in on standard
+ * input deaf          says "ready" and stays, whatever signal comes lines         rank 1 meets the others in
+ * a reduction that it calls from another line
  */
 #include <mpi.h>
 #include <signal.h>
@@ -23,8 +23,10 @@ static volatile sig_atomic_t n_usr2, n_other;
 
 static void on_signal(int number)
 {
-    if (number == SIGUSR2) n_usr2 = n_usr2 + 1;
-    else n_other = n_other + 1;
+    if (number == SIGUSR2)
+        n_usr2 = n_usr2 + 1;
+    else
+        n_other = n_other + 1;
 }
 
 static void listen_to_signals(void)
@@ -61,8 +63,9 @@ static int wait_for_signal(int rank)
 static int check_world(int rank, int n_ranks, const char *wanted)
 {
     const char *ranks = getenv("NIGHTSHIFT_RANKS"), *job = getenv("SLURM_JOB_ID");
-    int good = atoi(wanted) == n_ranks && ranks != NULL && strcmp(ranks, wanted) == 0 && getenv("SLURM_NTASKS") == NULL &&
-               getenv("SLURM_NODELIST") == NULL && getenv("SLURM_JOBID") == NULL && job != NULL && strcmp(job, "77") == 0;
+    int good = atoi(wanted) == n_ranks && ranks != NULL && strcmp(ranks, wanted) == 0 &&
+               getenv("SLURM_NTASKS") == NULL && getenv("SLURM_NODELIST") == NULL &&
+               getenv("SLURM_JOBID") == NULL && job != NULL && strcmp(job, "77") == 0;
     MPI_Allreduce(MPI_IN_PLACE, &good, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
     (void)rank;
     return good ? 0 : 10;
@@ -84,8 +87,10 @@ static int read_input(int rank, const char *wanted)
 static int meet_in_lines(int rank)
 {
     int64_t one = 1;
-    if (rank == 1) ns_sum_i64(&one, 1, MPI_COMM_WORLD);
-    else ns_sum_i64(&one, 1, MPI_COMM_WORLD);
+    if (rank == 1)
+        ns_sum_i64(&one, 1, MPI_COMM_WORLD);
+    else
+        ns_sum_i64(&one, 1, MPI_COMM_WORLD);
     return 0;
 }
 
@@ -95,7 +100,8 @@ int main(int argc, char **argv)
     const char *verb = argv[1], *word = argc > 2 ? argv[2] : "";
     char line[256];
     if (strcmp(verb, "late") == 0 && isatty(STDIN_FILENO) == 0) {
-        /* Rank 0 has the input; the others listen at once. Which rank this is only the launcher has said so far. */
+        /* Rank 0 has the input; the others listen at once. Which rank this is only the launcher has said so
+         * far. */
         const char *ranks[] = {getenv("OMPI_COMM_WORLD_RANK"), getenv("PMI_RANK")};
         const char *mine = ranks[0] != NULL ? ranks[0] : ranks[1];
         if (mine != NULL && strcmp(mine, "0") == 0) {

@@ -54,7 +54,8 @@ static void lowest_rank_wins(void **state)
 static void first_origin_is_kept(void **state)
 {
     (void)state;
-    /* The last rank fails; all agree, and agree again on what they agreed: the number stays the last rank's. */
+    /* The last rank fails; all agree, and agree again on what they agreed: the number stays the last rank's.
+     */
     ns_status status = rank == n_ranks - 1 ? ns_fail(NS_EIO, "the disk of the last") : NS_OK;
     status = ns_agree(status, MPI_COMM_WORLD);
     status = ns_agree(status, MPI_COMM_WORLD);
@@ -126,8 +127,10 @@ static void no_memory_on_one_rank(void **state)
     setrlimit(RLIMIT_AS, &old);
     assert_int_equal(status, NS_ENOMEM);
     assert_int_equal(ns_last_error()->rank, n_ranks - 1);
-    if (rank == 0) free(bytes);
-    else assert_null(bytes);
+    if (rank == 0)
+        free(bytes);
+    else
+        assert_null(bytes);
 }
 #endif
 
@@ -139,8 +142,10 @@ static void texts(void **state)
     if (n_ranks == 1) return;
     char want[64];
     snprintf(want, sizeof want, "program builds of rank %d", n_ranks - 1);
-    CHECK_FAILS(ns_agree_text("program builds", rank == n_ranks - 1 ? "b" : "a", MPI_COMM_WORLD), NS_EINVAL, want);
-    CHECK_FAILS(ns_agree_text("jobs", rank == 0 ? "b" : "a", MPI_COMM_WORLD), NS_EINVAL, "jobs of rank 1 and rank 0 differ");
+    CHECK_FAILS(ns_agree_text("program builds", rank == n_ranks - 1 ? "b" : "a", MPI_COMM_WORLD), NS_EINVAL,
+                want);
+    CHECK_FAILS(ns_agree_text("jobs", rank == 0 ? "b" : "a", MPI_COMM_WORLD), NS_EINVAL,
+                "jobs of rank 1 and rank 0 differ");
 }
 
 int main(int argc, char **argv)
@@ -149,8 +154,10 @@ int main(int argc, char **argv)
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(nobody_failed, before),    cmocka_unit_test_setup(one_rank_failed, before),
-        cmocka_unit_test_setup(lowest_rank_wins, before), cmocka_unit_test_setup(first_origin_is_kept, before),
+        cmocka_unit_test_setup(nobody_failed, before),
+        cmocka_unit_test_setup(one_rank_failed, before),
+        cmocka_unit_test_setup(lowest_rank_wins, before),
+        cmocka_unit_test_setup(first_origin_is_kept, before),
         cmocka_unit_test_setup(bytes_from_every_root, before),
 #ifndef SANITIZED
         cmocka_unit_test_setup(no_memory_on_one_rank, before),

@@ -1,4 +1,5 @@
-/* `nightshift run`: exit codes come through, signals reach the ranks as one USR2, four ranks start on any machine. */
+/* `nightshift run`: exit codes come through, signals reach the ranks as one USR2, four ranks start on any
+ * machine. */
 #include "tests/check.h"
 
 #include <fcntl.h>
@@ -92,7 +93,8 @@ static void codes_come_through(void **state)
 {
     (void)state;
     static const char *const codes[] = {"0", "1", "2", "3", "4", "5", "75", "76"};
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) assert_int_equal(whole(2, "exit", codes[i]), atoi(codes[i]));
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        assert_int_equal(whole(2, "exit", codes[i]), atoi(codes[i]));
     assert_int_equal(whole(1, "exit", "75"), 75);
 }
 
@@ -108,8 +110,9 @@ static void more_ranks_than_cores_in_a_slurm_job(void **state)
     setenv("SLURM_NNODES", "2", 1);
     setenv("SLURM_TASKS_PER_NODE", "5,4", 1);
     int code = whole(4, "world", "4");
-    static const char *const names[] = {"SLURM_JOB_ID",   "SLURM_JOBID",         "SLURM_NTASKS", "SLURM_PROCID",
-                                        "SLURM_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_NNODES", "SLURM_TASKS_PER_NODE"};
+    static const char *const names[] = {"SLURM_JOB_ID", "SLURM_JOBID",         "SLURM_NTASKS",
+                                        "SLURM_PROCID", "SLURM_NODELIST",      "SLURM_JOB_NUM_NODES",
+                                        "SLURM_NNODES", "SLURM_TASKS_PER_NODE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) unsetenv(names[i]);
     assert_int_equal(code, 0);
 }
@@ -167,7 +170,8 @@ static void second_signal_kills(void **state)
     assert_true(ns_seconds() - start < 30.0); /* the ranks would stay for 60 */
 }
 
-/* The parent is killed: the launcher and its ranks must not stay. Its output closes when the last of them is gone. */
+/* The parent is killed: the launcher and its ranks must not stay. Its output closes when the last of them is
+ * gone. */
 static void death_of_the_parent_stops_the_ranks(void **state)
 {
     (void)state;
@@ -204,7 +208,8 @@ static void promised_ranks(void **state)
     (void)state;
     char message[256];
     assert_false(ns_launched_size_mismatch(NULL, NULL, 2, message, sizeof message));
-    assert_false(ns_launched_size_mismatch("4", NULL, 2, message, sizeof message)); /* salloc: no task of srun's */
+    assert_false(
+        ns_launched_size_mismatch("4", NULL, 2, message, sizeof message)); /* salloc: no task of srun's */
     assert_false(ns_launched_size_mismatch(NULL, "0", 2, message, sizeof message));
     assert_false(ns_launched_size_mismatch("2", "0", 2, message, sizeof message));
     assert_false(ns_launched_size_mismatch("", "0", 2, message, sizeof message));

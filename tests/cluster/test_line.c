@@ -15,18 +15,18 @@ static void cases(void **state)
         {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
         {"\x80", "?"},
         {"\xbf\xff\xfe", "???"},
-        {"\xc3", "?"},                 /* cut off */
+        {"\xc3", "?"}, /* cut off */
         {"\xe2\x82", "??"},
         {"\xf0\x9f\x98", "???"},
         {"\xc3(", "?("},
-        {"\xc0\xaf", "??"},            /* overlong */
+        {"\xc0\xaf", "??"}, /* overlong */
         {"\xc1\xbf", "??"},
         {"\xe0\x80\xaf", "???"},
         {"\xf0\x80\x80\xaf", "????"},
-        {"\xed\xa0\x80", "???"},       /* a surrogate */
+        {"\xed\xa0\x80", "???"}, /* a surrogate */
         {"\xed\x9f\xbf", "\xed\x9f\xbf"},
         {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
-        {"\xf4\x90\x80\x80", "????"},  /* above U+10FFFF */
+        {"\xf4\x90\x80\x80", "????"}, /* above U+10FFFF */
         {"\xf5\x80\x80\x80", "????"},
         {"\xe0\xa0\x80", "\xe0\xa0\x80"},
         {"\xf0\x90\x80\x80", "\xf0\x90\x80\x80"},

@@ -1,4 +1,5 @@
-/* The lock of a run folder: held, stale in every way, raced for, fenced. Other holders are forked processes. */
+/* The lock of a run folder: held, stale in every way, raced for, fenced. Other holders are forked processes.
+ */
 #include "tests/check.h"
 
 #include <dirent.h>
@@ -39,7 +40,8 @@ static int n_files(void)
     int n = 0;
     DIR *names = opendir(folder);
     assert_non_null(names);
-    for (const struct dirent *entry = readdir(names); entry != NULL; entry = readdir(names)) n += entry->d_name[0] != '.';
+    for (const struct dirent *entry = readdir(names); entry != NULL; entry = readdir(names))
+        n += entry->d_name[0] != '.';
     closedir(names);
     return n;
 }
@@ -93,8 +95,10 @@ static void takes(const char *reason)
     ns_lock *lock = NULL;
     char said[256] = "x";
     CHECK_OK(ns_lock_take(&lock, path, "the run folder", said, sizeof said));
-    if (reason == NULL) assert_string_equal(said, "");
-    else assert_non_null(strstr(said, reason));
+    if (reason == NULL)
+        assert_string_equal(said, "");
+    else
+        assert_non_null(strstr(said, reason));
     assert_null(strchr(said, '"'));
     assert_true(ns_lock_still_mine(lock));
     assert_int_equal(n_files(), 1);
@@ -347,9 +351,12 @@ static void racer(race *r, int n)
     char said[256];
     while (!atomic_load(&r->go)) continue;
     ns_status status = ns_lock_take(&lock, path, "the run folder", said, sizeof said);
-    if (status == NS_OK) atomic_fetch_add(&r->won, 1);
-    else if (status == NS_EINVAL) atomic_fetch_add(&r->lost, 1);
-    else atomic_fetch_add(&r->errors, 1);
+    if (status == NS_OK)
+        atomic_fetch_add(&r->won, 1);
+    else if (status == NS_EINVAL)
+        atomic_fetch_add(&r->lost, 1);
+    else
+        atomic_fetch_add(&r->errors, 1);
     /* Held until all have tried, so that two winners would be seen. */
     while (atomic_load(&r->won) + atomic_load(&r->lost) + atomic_load(&r->errors) < n) continue;
     if (status == NS_OK) {

@@ -33,7 +33,8 @@ static void captured(char *out, size_t size)
 
 static void open_log(ns_log_format format, bool speaks, bool quiet)
 {
-    ns_log_setup setup = {.verb = "train", .run = "3f9c000000000001", .format = format, .speaks = speaks, .quiet = quiet};
+    ns_log_setup setup = {
+        .verb = "train", .run = "3f9c000000000001", .format = format, .speaks = speaks, .quiet = quiet};
     ns_log_open(&setup);
 }
 
@@ -43,7 +44,8 @@ static const char *behind_time(const char *line, const char *before)
     int year, month, day, hour, minute, second, n = 0;
     assert_memory_equal(line, before, strlen(before));
     line += strlen(before);
-    assert_int_equal(sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &year, &month, &day, &hour, &minute, &second, &n), 6);
+    assert_int_equal(
+        sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &year, &month, &day, &hour, &minute, &second, &n), 6);
     assert_int_equal(n, 20);
     assert_true(year >= 2024);
     return line + n;
@@ -55,10 +57,12 @@ static void text_line(void **state)
     char out[8192], value[64];
     open_log(NS_LOG_TEXT, true, false);
     capture();
-    ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%d", ns_log_value(value, sizeof value, "a b\"c\\d"), 7);
+    ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%d", ns_log_value(value, sizeof value, "a b\"c\\d"),
+                 7);
     captured(out, sizeof out);
-    assert_string_equal(behind_time(out, "ts="),
-                        " level=info run=3f9c000000000001 verb=train event=publish path=\"a b\\\"c\\\\d\" rows=7\n");
+    assert_string_equal(
+        behind_time(out, "ts="),
+        " level=info run=3f9c000000000001 verb=train event=publish path=\"a b\\\"c\\\\d\" rows=7\n");
     capture();
     ns_log_event(NS_LOG_WARN, "start", "%s", "");
     captured(out, sizeof out);
@@ -71,11 +75,14 @@ static void json_line(void **state)
     char out[8192], value[64];
     open_log(NS_LOG_JSON, true, false);
     capture();
-    ns_log_event(NS_LOG_INFO, "x", "a=1 b=-0.5 c=1.2e6 d=007 e=1. f=text g=%s h=\"12\" i= j=-", ns_log_value(value, sizeof value, "a b\"c\\d"));
+    ns_log_event(NS_LOG_INFO, "x", "a=1 b=-0.5 c=1.2e6 d=007 e=1. f=text g=%s h=\"12\" i= j=-",
+                 ns_log_value(value, sizeof value, "a b\"c\\d"));
     captured(out, sizeof out);
     assert_string_equal(behind_time(out, "{\"ts\":\""),
-                        "\",\"level\":\"info\",\"run\":\"3f9c000000000001\",\"verb\":\"train\",\"event\":\"x\",\"a\":1,\"b\":-0.5,"
-                        "\"c\":1.2e6,\"d\":\"007\",\"e\":\"1.\",\"f\":\"text\",\"g\":\"a b\\\"c\\\\d\",\"h\":\"12\",\"i\":\"\",\"j\":\"-\"}\n");
+                        "\",\"level\":\"info\",\"run\":\"3f9c000000000001\",\"verb\":\"train\",\"event\":"
+                        "\"x\",\"a\":1,\"b\":-0.5,"
+                        "\"c\":1.2e6,\"d\":\"007\",\"e\":\"1.\",\"f\":\"text\",\"g\":\"a "
+                        "b\\\"c\\\\d\",\"h\":\"12\",\"i\":\"\",\"j\":\"-\"}\n");
 }
 
 static void numbers_of_json(void **state)
@@ -85,9 +92,11 @@ static void numbers_of_json(void **state)
         const char *value;
         bool number;
     } list[] = {
-        {"0", true},    {"-0", true},   {"10", true},   {"0.25", true}, {"1e5", true},   {"1e-05", true},  {"2.5e+10", true},
-        {"01", false},  {".5", false},  {"5.", false},  {"e5", false},  {"1e", false},   {"1e+", false},   {"1e999", false},
-        {"nan", false}, {"inf", false}, {"0x1", false}, {"1,5", false}, {"--1", false},  {"+1", false},    {"1.5.2", false},
+        {"0", true},      {"-0", true},      {"10", true},   {"0.25", true},   {"1e5", true},
+        {"1e-05", true},  {"2.5e+10", true}, {"01", false},  {".5", false},    {"5.", false},
+        {"e5", false},    {"1e", false},     {"1e+", false}, {"1e999", false}, {"nan", false},
+        {"inf", false},   {"0x1", false},    {"1,5", false}, {"--1", false},   {"+1", false},
+        {"1.5.2", false},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         char out[8192], want[64];
@@ -153,13 +162,13 @@ static void silence(void **state)
     open_log(NS_LOG_TEXT, false, false);
     capture();
     ns_log_event(NS_LOG_WARN, "x", "a=1");
-    ns_log_progress("x", "a=1");
+    ns_log_progress("x", 0, 1, "a=1");
     captured(out, sizeof out);
     assert_string_equal(out, "");
     open_log(NS_LOG_TEXT, true, true);
     capture();
     ns_log_event(NS_LOG_INFO, "x", "a=1");
-    ns_log_progress("x", "a=2");
+    ns_log_progress("x", 0, 1, "a=2");
     ns_log_event(NS_LOG_WARN, "x", "a=3");
     captured(out, sizeof out);
     assert_null(strstr(out, "a=1"));
@@ -176,7 +185,7 @@ static void progress_once_a_second(void **state)
     double start = ns_seconds(), last = start;
     long calls = 0;
     while (last - start < 2.2) { /* lines may come at 0, 1 and 2 seconds */
-        ns_log_progress("round", "call=%ld", calls++);
+        ns_log_progress("round", 1, 1, "call=%ld", calls++);
         last = ns_seconds();
     }
     captured(out, sizeof out);
@@ -191,9 +200,12 @@ static void progress_once_a_second(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_line),       cmocka_unit_test(json_line),
-        cmocka_unit_test(numbers_of_json), cmocka_unit_test(control_characters_do_not_make_lines),
-        cmocka_unit_test(silence),         cmocka_unit_test(long_lines_are_cut_whole),
+        cmocka_unit_test(text_line),
+        cmocka_unit_test(json_line),
+        cmocka_unit_test(numbers_of_json),
+        cmocka_unit_test(control_characters_do_not_make_lines),
+        cmocka_unit_test(silence),
+        cmocka_unit_test(long_lines_are_cut_whole),
         cmocka_unit_test(progress_once_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,8 @@ static void second_version(void **state)
     put("job/memory.max", "1000000\n");
     put("job/memory.current", "400000\n");
     assert_true(ns_group_memory_left(groups, root) == 600000);
-    put("job/memory.stat", "anon 300000\nfile 100000\ninactive_anon 77\nactive_file 20000\ninactive_file 50000\n");
+    put("job/memory.stat",
+        "anon 300000\nfile 100000\ninactive_anon 77\nactive_file 20000\ninactive_file 50000\n");
     assert_true(ns_group_memory_left(groups, root) == 670000); /* file cache counts as free */
     put("job/step/memory.max", "500\n");
     assert_true(ns_group_memory_left(groups, root) == 400); /* the least of all levels */

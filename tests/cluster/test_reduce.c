@@ -95,7 +95,8 @@ static void carries(void **state)
 {
     (void)state;
     ns_i128 one = 1;
-    ns_i128 values[4] = {(one << 64) - 1, -1, rank == 0 ? -(one << 100) : 1, rank == n_ranks - 1 ? one << 126 : 0};
+    ns_i128 values[4] = {(one << 64) - 1, -1, rank == 0 ? -(one << 100) : 1,
+                         rank == n_ranks - 1 ? one << 126 : 0};
     ns_sum_i128(values, 4, MPI_COMM_WORLD);
     assert_true(values[0] == ((one << 64) - 1) * n_ranks);
     assert_true(values[1] == -(ns_i128)n_ranks);

@@ -28,7 +28,9 @@ static void first_failure_stays(void **state)
 static void message_is_one_line(void **state)
 {
     (void)state;
-    ns_fail(NS_EIO, "a\nb\r\tc\x7f %s", "\xff" "d\xc3\xa9");
+    ns_fail(NS_EIO, "a\nb\r\tc\x7f %s",
+            "\xff"
+            "d\xc3\xa9");
     assert_string_equal(ns_last_error()->message, "a b  c  ?d\xc3\xa9");
 }
 
@@ -50,8 +52,9 @@ static void every_status_has_its_exit_code(void **state)
 {
     (void)state;
     static const int code[] = {
-        [NS_OK] = 0,     [NS_EINVAL] = 2,  [NS_EUNAVAILABLE] = 2, [NS_ENOMEM] = 1, [NS_EIO] = 1,       [NS_EDEVICE] = 1,
-        [NS_EFORMAT] = 3, [NS_ENUMERIC] = 3, [NS_EHELD] = 4,      [NS_EVERIFY] = 5, [NS_ESTOPPED] = 75, [NS_ESTUCK] = 76,
+        [NS_OK] = 0,    [NS_EINVAL] = 2,  [NS_EUNAVAILABLE] = 2, [NS_ENOMEM] = 1,
+        [NS_EIO] = 1,   [NS_EDEVICE] = 1, [NS_EFORMAT] = 3,      [NS_ENUMERIC] = 3,
+        [NS_EHELD] = 4, [NS_EVERIFY] = 5, [NS_ESTOPPED] = 75,    [NS_ESTUCK] = 76,
     };
     assert_int_equal(sizeof code / sizeof code[0], NS_ESTUCK + 1);
     for (int i = 0; i <= (int)NS_ESTUCK; i++) assert_int_equal(ns_exit_code((ns_status)i), code[i]);
@@ -94,7 +97,9 @@ static void one_thread_wins_whole(void **state)
             assert_int_equal(pthread_create(&thread[i], NULL, fails, &id[i]), 0);
         }
         for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
-        assert_int_equal(sscanf(ns_last_error()->message, "thread %d %d %d %d", &seen[0], &seen[1], &seen[2], &seen[3]), 4);
+        assert_int_equal(
+            sscanf(ns_last_error()->message, "thread %d %d %d %d", &seen[0], &seen[1], &seen[2], &seen[3]),
+            4);
         for (int i = 1; i < 4; i++) assert_int_equal(seen[i], seen[0]);
     }
 }

@@ -1,4 +1,5 @@
-/* A request to one rank stops all of them at the same place; a second one, later, ends the process with 75. */
+/* A request to one rank stops all of them at the same place; a second one, later, ends the process with 75.
+ */
 #include "tests/check.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@ static void nobody_asked(void **state)
     assert_false(ns_stop_agreed(MPI_COMM_WORLD));
 }
 
-/* What a child does: asks itself with `number`, again at once, and (later) again after more than half a second. */
+/* What a child does: asks itself with `number`, again at once, and (later) again after more than half a
+ * second. */
 static int exit_of_child(int number, int later)
 {
     pid_t child = fork();
