@@ -167,14 +167,14 @@ static const char *why_stale(const holder *theirs, const holder *mine)
     return NULL;
 }
 
-/* A new file under a name of its own, whole and synced. */
-static ns_status write_own(const char *own, const holder *mine)
+/* A new file under a name of its own, whole and synced; path: the lock that it is for. */
+static ns_status write_own(const char *own, const char *path, const holder *mine)
 {
     char line[LINE];
     int n = print_holder(line, sizeof line, mine), fd;
     do fd = open(own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0) return ns_fail(NS_EIO, "cannot create '%s': %s", own, strerror(errno));
+    if (fd < 0) return ns_fail(NS_EIO, "cannot create '%s': %s", path, strerror(errno));
     ssize_t done;
     do done = write(fd, line, (size_t)n);
     while (done < 0 && errno == EINTR);
@@ -183,7 +183,7 @@ static ns_status write_own(const char *own, const holder *mine)
     if (close(fd) != 0 && error == 0) error = errno;
     if (error == 0) return NS_OK;
     unlink(own);
-    return ns_fail(NS_EIO, "cannot write '%s': %s", own, strerror(error));
+    return ns_fail(NS_EIO, "cannot write '%s': %s", path, strerror(error));
 }
 
 static bool no_links(int error)
@@ -267,7 +267,7 @@ static ns_status replace(const request *r, const char *token, const char *own, b
     ns_status status = NS_OK;
     if (claim != NULL) claim_own = beside(claim, "new", r->mine->token);
     if (claim_own == NULL) status = ns_fail(NS_ENOMEM, "no memory for a lock");
-    if (status == NS_OK) status = write_own(claim_own, r->mine);
+    if (status == NS_OK) status = write_own(claim_own, claim, r->mine);
     if (status == NS_OK) {
         request claiming = {
             .path = claim, .what = r->what, .own = claim_own, .mine = r->mine, .depth = r->depth + 1};
@@ -334,7 +334,7 @@ ns_status ns_lock_take(ns_lock **out, const char *path, const char *what, char *
         own = beside(path, "new", lock->mine.token);
         if (own == NULL) status = ns_fail(NS_ENOMEM, "no memory for a lock");
     }
-    if (status == NS_OK) status = write_own(own, &lock->mine);
+    if (status == NS_OK) status = write_own(own, path, &lock->mine);
     if (status == NS_OK) {
         request r = {.path = path, .what = what, .own = own, .mine = &lock->mine, .depth = 0};
         status = take(&r, &got, size > 0 ? taken_over : nobody, size > 0 ? size : sizeof nobody);

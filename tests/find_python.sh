@@ -4,7 +4,7 @@
 # Looks at NIGHTSHIFT_PYTHON, the environment that bootstrap.sh makes, and what is installed.
 here=$(cd "$(dirname "$0")/.." && pwd)
 imports=
-for module in "$@"; do imports="$imports import $module;"; done
+for module in "$@"; do imports="${imports}import $module;"; done
 for python in "${NIGHTSHIFT_PYTHON:-}" "$here/build/peers-venv/bin/python" python3 /usr/bin/python3; do
     [ -n "$python" ] || continue
     if "$python" -c "$imports" >/dev/null 2>&1; then
