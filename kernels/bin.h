@@ -1,9 +1,9 @@
 #ifndef NIGHTSHIFT_KERNELS_BIN_H
 #define NIGHTSHIFT_KERNELS_BIN_H
 /*
- * Values to bins, and where the bins of all rows lie. Columns of at most 256 bins are bytes, 16 columns to a tile, a tile
- * row-major: the 16 bins of a row are 16 bytes side by side, so a node's scattered rows cost one cache line per tile.
- * Columns with more bins (categories) lie alone, 16 bits each.
+ * Values to bins, and where the bins of all rows lie. Columns of at most 256 bins are bytes, 16 columns to a
+ * tile, a tile row-major: the 16 bins of a row are 16 bytes side by side, so a node's scattered rows cost one
+ * cache line per tile. Columns with more bins (categories) lie alone, 16 bits each.
  */
 #include <stdint.h>
 
@@ -17,9 +17,9 @@ typedef struct ns_padded_cuts {
 typedef struct ns_bins {
     int64_t n_rows;
     int32_t n_features, n_tiles, n_wide;
-    int32_t *place;  /* [n_features] >= 0: tile * NS_LANES + lane; else -1 - index of the wide column */
-    uint8_t *tiles;  /* [n_tiles][n_rows][NS_LANES] */
-    uint16_t *wide;  /* [n_wide][n_rows] */
+    int32_t *place; /* [n_features] >= 0: tile * NS_LANES + lane; else -1 - index of the wide column */
+    uint8_t *tiles; /* [n_tiles][n_rows][NS_LANES] */
+    uint16_t *wide; /* [n_wide][n_rows] */
 } ns_bins;
 
 /* The byte of (row 0, feature), step NS_LANES; only where place[feature] >= 0. */
@@ -37,7 +37,8 @@ static inline uint16_t *ns_bins_wide(const ns_bins *bins, int32_t feature)
 
 static inline uint32_t ns_bins_at(const ns_bins *bins, int32_t feature, int64_t row)
 {
-    return bins->place[feature] >= 0 ? ns_bins_bytes(bins, feature)[row * NS_LANES] : ns_bins_wide(bins, feature)[row];
+    return bins->place[feature] >= 0 ? ns_bins_bytes(bins, feature)[row * NS_LANES]
+                                     : ns_bins_wide(bins, feature)[row];
 }
 
 typedef struct ns_bin_loops {

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* The rank-th smallest of n different keys, rank from 0; keys are reordered. Bits from the top decide, one at a time. */
+/* The rank-th smallest of n different keys, rank from 0; keys are reordered. Bits from the top decide, one at
+ * a time. */
 static uint64_t nth(uint64_t *keys, int32_t n, int32_t rank)
 {
     int32_t first = 0, last = n;
@@ -14,16 +15,18 @@ static uint64_t nth(uint64_t *keys, int32_t n, int32_t rank)
             keys[i] = keys[ones];
             keys[ones++] = key;
         }
-        if (rank < ones) last = ones;
-        else first = ones;
+        if (rank < ones)
+            last = ones;
+        else
+            first = ones;
     }
     return keys[first];
 }
 
-int32_t ns_columns_sample(const ns_stream *stream, const int32_t *from, int32_t n, double fraction, uint64_t *keys,
-                          int32_t *out)
+int32_t ns_columns_sample(const ns_stream *stream, const int32_t *from, int32_t n, double fraction,
+                          uint64_t *keys, int32_t *out)
 {
-    if (n == 0) return 0;
+    if (n <= 0) return 0;
     int32_t wanted = ns_floor_i32(fraction * (double)n + 0.5);
     wanted = wanted < 1 ? 1 : wanted > n ? n : wanted;
     if (wanted == n) {

@@ -69,8 +69,10 @@ static bool cut(ns_tally *tally, const plan *p, int32_t max_bins, uint32_t *keys
             int64_t rank = (int64_t)((ns_i128)run.rows * j / bins);
             uint32_t key;
             if (rank == 0) continue;
-            if (ns_tally_at(tally, run.before + rank, &key)) insert(keys, n, key);
-            else known = false;
+            if (ns_tally_at(tally, run.before + rank, &key))
+                insert(keys, n, key);
+            else
+                known = false;
         }
     }
     for (int64_t i = 0; i < p->n_heavy; i++) insert(keys, n, p->heavy[i].key);
@@ -102,7 +104,8 @@ bool ns_cuts_find(ns_tally *tally, int32_t max_bins, float *cuts, int32_t *n_cut
     }
     int64_t least = (n + max_bins - 1) / max_bins; /* count * max_bins >= n */
     if (least > 1 && !ns_tally_runs(tally, least, p.heavy, max_bins, &p.n_heavy)) few_known = false;
-    if (!few_known) p.n_heavy = 0; /* ask ahead for what will be needed if no value is heavy: it saves passes */
+    if (!few_known)
+        p.n_heavy = 0; /* ask ahead for what will be needed if no value is heavy: it saves passes */
     part(&p, n);
     while (p.n_heavy + p.n_runs > max_bins) {
         demote(&p);
@@ -115,8 +118,9 @@ bool ns_cuts_find(ns_tally *tally, int32_t max_bins, float *cuts, int32_t *n_cut
 
 int64_t ns_cuts_memory(int32_t max_bins)
 {
-    /* Tables of a step: at most B prefixes where there are no more, else those of the B - 1 ranks floor(j n / B), among
-       which are all heavy prefixes (each spans n / B ranks) but the last; later those of the final ranks, B - 1 again. */
+    /* Tables of a step: at most B prefixes where there are no more, else those of the B - 1 ranks floor(j n /
+       B), among which are all heavy prefixes (each spans n / B ranks) but the last; later those of the final
+       ranks, B - 1 again. */
     int64_t n_tables = 2 * (int64_t)max_bins;
     return ns_tally_memory(n_tables, n_tables);
 }

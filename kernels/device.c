@@ -7,8 +7,8 @@
 #include "kernels/level.h"
 #include "kernels/scorer.h"
 
-/* Tested by doing: what the control register says is another matter on every architecture. Volatile, so that it is
-   computed here and now. */
+/* Tested by doing: what the control register says is another matter on every architecture. Volatile, so that
+   it is computed here and now. */
 static const char *wrong_arithmetic(void)
 {
     volatile double one = 1.0, half_ulp = 0x1p-53, more = 0x1.8p-53, least = 0x1p-1022, subnormal = 0x1p-1074;
@@ -21,7 +21,8 @@ static const char *wrong_arithmetic(void)
     volatile float flushed_f = least_f * 0.5f;
     volatile double taken = subnormal * 0x1p100;
     volatile float taken_f = subnormal_f * 0x1p100f;
-    if (taken == 0.0 || taken_f == 0.0f) return "takes subnormal numbers for zero"; /* first: == would do so too */
+    if (taken == 0.0 || taken_f == 0.0f)
+        return "takes subnormal numbers for zero"; /* first: == would do so too */
     if (flushed == 0.0 || flushed_f == 0.0f) return "flushes subnormal results to zero";
     return NULL;
 }
@@ -48,7 +49,8 @@ ns_status ns_device_open(ns_device **out, const char *name, int n_threads, const
 {
     *out = NULL;
     if (strcmp(name, "cuda") == 0)
-        return ns_fail(NS_EUNAVAILABLE, "device cuda: this program was built without a CUDA backend; use cpu or auto");
+        return ns_fail(NS_EUNAVAILABLE,
+                       "device cuda: this program was built without a CUDA backend; use cpu or auto");
     if (strcmp(name, "cpu") != 0 && strcmp(name, "auto") != 0)
         return ns_fail(NS_EINVAL, "device is '%s', must be auto, cpu or cuda", name);
     const ns_level *level;

@@ -1,8 +1,8 @@
 #ifndef NIGHTSHIFT_KERNELS_DEVICE_H
 #define NIGHTSHIFT_KERNELS_DEVICE_H
 /*
- * One device of one rank, and the tables of operations that a backend offers on it. The cpu backend is always there and
- * defines what every operation means; others must give its bytes.
+ * One device of one rank, and the tables of operations that a backend offers on it. The cpu backend is always
+ * there and defines what every operation means; others must give its bytes.
  */
 #include "cluster/status.h"
 #include "kernels/link.h"
@@ -12,14 +12,14 @@ struct ns_level;
 struct ns_scorer_ops;
 
 typedef struct ns_device {
-    const char *name; /* "cpu" */
+    const char *name;  /* "cpu" */
     const char *level; /* the instruction set in use: "baseline", "avx2", "avx512" */
     ns_link link;
     int n_threads; /* > 0 */
     const struct ns_forest_ops *forest;
     const struct ns_scorer_ops *scorer;
     const struct ns_level *loops; /* cpu: its inner loops for that instruction set */
-    void *state; /* the backend's own, NULL for cpu */
+    void *state;                  /* the backend's own, NULL for cpu */
 } ns_device;
 
 /*
@@ -28,17 +28,17 @@ typedef struct ns_device {
  *   name       in   "auto", "cpu" or "cuda"
  *   n_threads  in   threads that kernels may use, > 0
  *   link       in   copied
- * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not; a thread's
- * arithmetic is not IEEE 754), NS_EINVAL (name is none of the three; NIGHTSHIFT_CPU is not baseline, avx2 or avx512)
- * or NS_ENOMEM.
+ * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not; a
+ * thread's arithmetic is not IEEE 754), NS_EINVAL (name is none of the three; NIGHTSHIFT_CPU is not baseline,
+ * avx2 or avx512) or NS_ENOMEM.
  */
 ns_status ns_device_open(ns_device **out, const char *name, int n_threads, const ns_link *link);
 void ns_device_close(ns_device **device);
 
 /*
- * Whether on every thread doubles and floats round to nearest and subnormals are neither flushed nor taken for zero.
- * Libraries change this when they are loaded: to be called again after each dlopen.
- * Local. NS_EUNAVAILABLE, naming what is wrong.
+ * Whether on every thread doubles and floats round to nearest and subnormals are neither flushed nor taken
+ * for zero. Libraries change this when they are loaded: to be called again after each dlopen. Local.
+ * NS_EUNAVAILABLE, naming what is wrong.
  */
 ns_status ns_device_check(const ns_device *device);
 #endif

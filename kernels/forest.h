@@ -12,13 +12,14 @@
  *   round, round, …               one tree per output each, with its sums over ranks
  *   read_margins, destroy
  *
- * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows; row_number names each row's
- * global number, the only identity that sampling and rounding use. Results depend on the multiset of (row_number, values,
- * label, weight, set) and the settings alone, never on ranks, threads, order of local rows, slabs or batch.
+ * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows; row_number names
+ * each row's global number, the only identity that sampling and rounding use. Results depend on the multiset
+ * of (row_number, values, label, weight, set) and the settings alone, never on ranks, threads, order of local
+ * rows, slabs or batch.
  *
- * A row of weight 0 adds nothing to gradients, losses or the base, but counts as a row (cuts, min_rows, n_rows of nodes).
- * With row_sample below 1 the split search, its min_rows and min_hessian see the sampled rows; leaf values and n_rows of
- * nodes are those of all training rows. max_depth counts splits on a path.
+ * A row of weight 0 adds nothing to gradients, losses or the base, but counts as a row (cuts, min_rows,
+ * n_rows of nodes). With row_sample below 1 the split search, its min_rows and min_hessian see the sampled
+ * rows; leaf values and n_rows of nodes are those of all training rows. max_depth counts splits on a path.
  * Formulas, ties and constants: design.md sections 7 and 10; each operation's header in this folder.
  */
 #include "kernels/device.h"
@@ -30,45 +31,46 @@ typedef struct ns_forest_settings {
     ns_objective objective;
     uint64_t seed;
     double learning_rate;
-    int32_t max_leaves;         /* >= 2 */
-    int32_t max_depth;          /* 0: no limit */
+    int32_t max_leaves; /* >= 2 */
+    int32_t max_depth;  /* 0: no limit */
     double l1, l2;
-    double min_gain;            /* a split's gain must exceed it */
-    int64_t min_rows;           /* on each side */
-    double min_hessian;         /* on each side */
-    int32_t max_bins;           /* value bins of a number feature, 2..255 */
-    double category_smoothing;  /* 200 */
-    double category_l2;         /* 10 */
-    int64_t category_split_rows;/* 100: rows a level needs at a node to be sorted */
-    double row_sample;          /* (0, 1] */
-    double column_sample;       /* (0, 1] per tree */
-    double column_sample_node;  /* (0, 1] per node, of the tree's columns */
-    int32_t gradient_bits;      /* 0: chosen by the rule of design.md; 12: narrow; 30: wide */
-    int32_t batch;              /* leaves opened ahead per step, >= 1; never changes a byte */
+    double min_gain;             /* a split's gain must exceed it */
+    int64_t min_rows;            /* on each side */
+    double min_hessian;          /* on each side */
+    int32_t max_bins;            /* value bins of a number feature, 2..255 */
+    double category_smoothing;   /* 200 */
+    double category_l2;          /* 10 */
+    int64_t category_split_rows; /* 100: rows a level needs at a node to be sorted */
+    double row_sample;           /* (0, 1] */
+    double column_sample;        /* (0, 1] per tree */
+    double column_sample_node;   /* (0, 1] per node, of the tree's columns */
+    int32_t gradient_bits;       /* 0: chosen by the rule of design.md; 12: narrow; 30: wide */
+    int32_t batch;               /* leaves opened ahead per step, >= 1; never changes a byte */
 } ns_forest_settings;
 
 typedef struct ns_forest_plan {
     ns_forest_settings settings;
-    int64_t n_train, n_valid;       /* this rank's */
-    int64_t n_train_global;         /* over all ranks, > 0 */
+    int64_t n_train, n_valid; /* this rank's */
+    int64_t n_train_global;   /* over all ranks, > 0 */
     int32_t n_features;
-    const ns_feature_kind *kind;    /* [n_features] copied */
-    const int32_t *n_bins;          /* [n_features] category: its bins, 2..65536; number: ignored. copied */
-    const int64_t *row_number;      /* [n_train + n_valid] copied */
-    const float *label;             /* [n_train + n_valid] binary: 0 or 1. copied */
-    const float *weight;            /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
+    const ns_feature_kind *kind; /* [n_features] copied */
+    const int32_t *n_bins;       /* [n_features] category: its bins, 2..65536; number: ignored. copied */
+    const int64_t *row_number;   /* [n_train + n_valid] copied */
+    const float *label;          /* [n_train + n_valid] binary: 0 or 1. copied */
+    const float *weight;         /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
 } ns_forest_plan;
 
 /* Values of one feature for some rows; exactly one of number and bin is set. Borrowed for the call. */
 typedef struct ns_slab {
     int32_t feature;
     int64_t first_row, n_rows; /* local rows */
-    const float *number;       /* [n_rows] NaN is missing, no infinities unless the caller means them as values */
-    const int32_t *bin;        /* [n_rows] category bins, see trees.h */
+    const float *number; /* [n_rows] NaN is missing, no infinities unless the caller means them as values */
+    const int32_t *bin;  /* [n_rows] category bins, see trees.h */
 } ns_slab;
 
-/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * log loss), w' the weight
-   divided by the power of two that brings the largest weight of the table to (0.5, 1]; the mean is loss / weight sum. */
+/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * log loss), w'
+   the weight divided by the power of two that brings the largest weight of the table to (0.5, 1]; the mean is
+   loss / weight sum. */
 typedef struct ns_round {
     ns_i128 train_loss, valid_loss;     /* after this round's trees */
     ns_i128 train_weight, valid_weight; /* sums of rne(2^40 * w') */
@@ -80,26 +82,28 @@ typedef struct ns_forest ns_forest;
 typedef struct ns_forest_ops {
     const char *name;
     /* Takes all memory that does not depend on cuts. Collective over the link (base margin, largest weight).
-       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, also where all weight is on one class; weights that
-       sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
+       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, also where all weight is on one class;
+       weights that sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
     ns_status (*create)(ns_forest **out, ns_device *device, const ns_forest_plan *plan);
-    /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local; threads of
-       the caller may count different features at once. NS_ENOMEM. */
+    /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local;
+       threads of the caller may count different features at once. NS_ENOMEM. */
     ns_status (*count_slab)(ns_forest *forest, const ns_slab *slab);
-    /* Ends a pass over features [first, first + n), categories among them passed over. *more: they need one more pass over
-       the same slabs, five at most; those that need none are not counted again. Collective. NS_ENOMEM. */
+    /* Ends a pass over features [first, first + n), categories among them passed over. *more: they need one
+       more pass over the same slabs, five at most; those that need none are not counted again. Collective.
+       NS_ENOMEM. */
     ns_status (*count_done)(ns_forest *forest, int32_t first, int32_t n, bool *more);
     /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more). Local. */
     ns_status (*bin_slab)(ns_forest *forest, const ns_slab *slab);
-    /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty). Collective.
-       NS_ENOMEM. */
+    /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty).
+       Collective. NS_ENOMEM. */
     ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
-    /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective. NS_ENOMEM:
-       nothing is appended then. */
+    /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective.
+       NS_ENOMEM: nothing is appended then. */
     ns_status (*round)(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
     /* Margins of local rows [first, first + n) in units of 2^-k, base included. Local. */
     ns_status (*read_margins)(ns_forest *forest, int64_t first, int64_t n, int64_t *margins);
-    /* The cuts of a number feature: *cuts is borrowed until destroy, *n_cuts <= max_bins - 1; 0 for a category. Local. */
+    /* The cuts of a number feature: *cuts is borrowed until destroy, *n_cuts <= max_bins - 1; 0 for a
+     * category. Local. */
     void (*cuts)(const ns_forest *forest, int32_t feature, const float **cuts, int32_t *n_cuts);
     /* Base margin in units of 2^-k, and k. Local. */
     void (*base)(const ns_forest *forest, int64_t *base, int32_t *k);
@@ -109,8 +113,8 @@ typedef struct ns_forest_ops {
 /* The cpu backend. */
 extern const ns_forest_ops ns_forest_cpu;
 
-/* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank, with as many
-   threads as OpenMP would use; for check's plan. Of the plan's arrays only kind and n_bins are read, and of weight only
-   whether it is NULL. */
+/* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank,
+   with as many threads as OpenMP would use; for check's plan. Of the plan's arrays only kind and n_bins are
+   read, and of weight only whether it is NULL. */
 int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features);
 #endif

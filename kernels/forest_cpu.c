@@ -9,8 +9,9 @@
 #include "kernels/take.h"
 
 /*
- * Everything up to the first round: memory, the base margin, cuts, bins, margins of earlier trees. Loops over rows are
- * parted in pieces of NS_FOREST_PIECE rows; all that they add up are integers, so threads may take pieces in any order.
+ * Everything up to the first round: memory, the base margin, cuts, bins, margins of earlier trees. Loops over
+ * rows are parted in pieces of NS_FOREST_PIECE rows; all that they add up are integers, so threads may take
+ * pieces in any order.
  */
 
 ns_status ns_forest_agree(ns_status mine, const char *doing, const ns_link *link)
@@ -21,7 +22,8 @@ ns_status ns_forest_agree(ns_status mine, const char *doing, const ns_link *link
     return ns_fail((ns_status)code, "%s: another rank failed", doing);
 }
 
-/* Numbers and narrow categories share tiles, in order of features; wide categories have columns of their own. */
+/* Numbers and narrow categories share tiles, in order of features; wide categories have columns of their own.
+ */
 static bool is_wide(const ns_forest_plan *plan, int32_t feature)
 {
     return plan->kind[feature] == NS_CATEGORY && plan->n_bins[feature] > NS_BYTE_BINS;
@@ -77,9 +79,10 @@ static void destroy(ns_forest **forest)
     if (f == NULL) return;
     for (int32_t i = 0; f->tally != NULL && i < f->n_features; i++) ns_tally_destroy(&f->tally[i]);
     ns_grower_destroy(&f->grower);
-    void *blocks[] = {f->kind,  f->n_bins,     f->tally,      f->has_cuts, f->cut,    f->n_cuts, f->bins.place,
-                      f->label, f->row_number, f->margin,     f->weight,   f->g,      f->h,      f->word,
-                      f->leaf,  f->bins.tiles, f->bins.wide,  f->leaf_sums, f->leaf_value, f->nodes};
+    void *blocks[] = {f->kind,       f->n_bins,     f->tally,     f->has_cuts,   f->cut,
+                      f->n_cuts,     f->bins.place, f->label,     f->row_number, f->margin,
+                      f->weight,     f->g,          f->h,         f->word,       f->leaf,
+                      f->bins.tiles, f->bins.wide,  f->leaf_sums, f->leaf_value, f->nodes};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     free(f);
     *forest = NULL;
@@ -90,18 +93,25 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
     int64_t n_rows = plan->n_train + plan->n_valid;
     *out = NULL;
     if (n_rows >= UINT32_MAX)
-        return ns_fail(NS_EINVAL, "%lld rows on one rank, must be below 2^32 - 1: use more ranks", (long long)n_rows);
+        return ns_fail(NS_EINVAL, "%lld rows on one rank, must be below 2^32 - 1: use more ranks",
+                       (long long)n_rows);
     ns_forest *f = calloc(1, sizeof *f);
     ns_taker taken = {.n_bytes = (int64_t)sizeof *f, .failed = f == NULL};
     if (f != NULL) {
-        *f = (ns_forest){.device = device, .settings = plan->settings, .n_train = plan->n_train,
-                         .n_valid = plan->n_valid, .n_rows = n_rows, .n_train_global = plan->n_train_global,
-                         .n_features = plan->n_features, .bins = count_columns(plan)};
+        *f = (ns_forest){.device = device,
+                         .settings = plan->settings,
+                         .n_train = plan->n_train,
+                         .n_valid = plan->n_valid,
+                         .n_rows = n_rows,
+                         .n_train_global = plan->n_train_global,
+                         .n_features = plan->n_features,
+                         .bins = count_columns(plan)};
         take_rows(f, plan, &taken);
     }
     if (taken.failed) {
         destroy(&f);
-        return ns_fail(NS_ENOMEM, "not enough memory for %lld rows of %d features: %lld bytes and more are needed",
+        return ns_fail(NS_ENOMEM,
+                       "not enough memory for %lld rows of %d features: %lld bytes and more are needed",
                        (long long)n_rows, (int)plan->n_features, (long long)taken.n_bytes);
     }
     copy_plan(f, plan);
@@ -109,8 +119,8 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
     return NS_OK;
 }
 
-/* Bits of the largest weight of all rows and of training rows, and, negated, of the smallest positive of those: a maximum
-   over ranks finds all three. */
+/* Bits of the largest weight of all rows and of training rows, and, negated, of the smallest positive of
+   those: a maximum over ranks finds all three. */
 typedef struct weight_bounds {
     int64_t all, train, least;
 } weight_bounds;
@@ -118,8 +128,7 @@ typedef struct weight_bounds {
 static weight_bounds local_bounds(const ns_forest *f)
 {
     int64_t one = (int64_t)ns_bits(1.0);
-    if (f->weight == NULL)
-        return (weight_bounds){f->n_rows > 0 ? one : 0, f->n_train > 0 ? one : 0, -one};
+    if (f->weight == NULL) return (weight_bounds){f->n_rows > 0 ? one : 0, f->n_train > 0 ? one : 0, -one};
     weight_bounds b = {0, 0, -INT64_MAX};
     for (int64_t i = 0; i < f->n_rows; i++) {
         int64_t bits = (int64_t)ns_bits((double)f->weight[i] + 0.0); /* -0 becomes +0 */
@@ -167,7 +176,8 @@ static ns_status learn_base(ns_forest *f)
                        weigh(f, f->n_train, f->n_rows, 2.0f)};
     link->sum_i128(link->context, sums, 3);
     if (sums[0] == 0 || sums[1] == 0)
-        return ns_fail(NS_ENUMERIC, "training rows hold only one class of the label%s; a binary model needs both",
+        return ns_fail(NS_ENUMERIC,
+                       "training rows hold only one class of the label%s; a binary model needs both",
                        f->weight == NULL ? "" : ", or all weight is on one class");
     f->train_weight = sums[0] + sums[1];
     f->valid_weight = sums[2];
@@ -185,7 +195,8 @@ static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan
         ns_taker taken = {0};
         f->word = ns_take(&taken, f->n_train, f->width == NS_NARROW ? sizeof(int32_t) : sizeof(int64_t));
         if (taken.failed)
-            status = ns_fail(NS_ENOMEM, "not enough memory for gradients: %lld bytes", (long long)taken.n_bytes);
+            status =
+                ns_fail(NS_ENOMEM, "not enough memory for gradients: %lld bytes", (long long)taken.n_bytes);
         status = ns_forest_agree(status, "memory for a forest", &device->link);
     }
     if (status != NS_OK) destroy(&f);
@@ -254,8 +265,10 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
         }
         for (int64_t i = from; i < to; i++) {
             assert(slab->bin[i] >= 0 && slab->bin[i] < f->n_bins[feature]);
-            if (is_byte) bytes[i * NS_LANES] = (uint8_t)slab->bin[i];
-            else wide[i] = (uint16_t)slab->bin[i];
+            if (is_byte)
+                bytes[i * NS_LANES] = (uint8_t)slab->bin[i];
+            else
+                wide[i] = (uint16_t)slab->bin[i];
         }
     }
     return NS_OK;
@@ -263,9 +276,16 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
 
 static ns_status seal_here(ns_forest *f)
 {
-    ns_grow_plan plan = {.settings = &f->settings, .level = f->device->loops, .link = &f->device->link,
-                         .n_threads = f->device->n_threads, .bins = &f->bins, .kind = f->kind, .n_bins = f->n_bins,
-                         .cuts_known = true, .n_train = f->n_train, .n_train_global = f->n_train_global,
+    ns_grow_plan plan = {.settings = &f->settings,
+                         .level = f->device->loops,
+                         .link = &f->device->link,
+                         .n_threads = f->device->n_threads,
+                         .bins = &f->bins,
+                         .kind = f->kind,
+                         .n_bins = f->n_bins,
+                         .cuts_known = true,
+                         .n_train = f->n_train,
+                         .n_train_global = f->n_train_global,
                          .width = f->width};
     NS_TRY(ns_grower_create(&f->grower, &plan));
     int64_t n_nodes = ns_grower_max_nodes(f->grower);
@@ -274,7 +294,8 @@ static ns_status seal_here(ns_forest *f)
     f->leaf_value = ns_take(&taken, n_nodes, sizeof *f->leaf_value);
     f->nodes = ns_take(&taken, n_nodes, sizeof *f->nodes);
     if (!taken.failed) return NS_OK;
-    return ns_fail(NS_ENOMEM, "not enough memory for the leaves of a tree: %lld bytes", (long long)taken.n_bytes);
+    return ns_fail(NS_ENOMEM, "not enough memory for the leaves of a tree: %lld bytes",
+                   (long long)taken.n_bytes);
 }
 
 /* margins = base + trees, for rows [from, to). */
@@ -337,10 +358,16 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
     ns_taker counted = {.n_bytes = (int64_t)sizeof none, .count_only = true};
     take_rows(&none, plan, &counted);
     ns_take(&counted, plan->n_train, sizeof(int64_t)); /* as if wide */
-    ns_grow_plan grow = {.settings = &plan->settings, .n_threads = n_threads, .bins = &none.bins, .kind = plan->kind,
-                         .n_bins = plan->n_bins, .n_train = plan->n_train, .n_train_global = plan->n_train_global};
+    ns_grow_plan grow = {.settings = &plan->settings,
+                         .n_threads = n_threads,
+                         .bins = &none.bins,
+                         .kind = plan->kind,
+                         .n_bins = plan->n_bins,
+                         .n_train = plan->n_train,
+                         .n_train_global = plan->n_train_global};
     int64_t nodes = 2 * (int64_t)plan->settings.max_leaves;
-    int64_t leaves = nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) + (int64_t)(sizeof(ns_node) + sizeof(int32_t)));
+    int64_t leaves =
+        nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) + (int64_t)(sizeof(ns_node) + sizeof(int32_t)));
     int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins);
     int64_t training = ns_grower_memory(&grow) + leaves;
     /* Counters are given back before seal takes what training needs. */

@@ -17,10 +17,10 @@ struct ns_forest {
     int32_t n_features;
 
     ns_feature_kind *kind;
-    int32_t *n_bins;            /* number features: once their cuts are known */
-    ns_tally **tally;           /* [n_features] while a number feature is counted */
-    uint8_t *has_cuts;          /* [n_features] */
-    float (*cut)[NS_MAX_CUTS];  /* [n_features] */
+    int32_t *n_bins;           /* number features: once their cuts are known */
+    ns_tally **tally;          /* [n_features] while a number feature is counted */
+    uint8_t *has_cuts;         /* [n_features] */
+    float (*cut)[NS_MAX_CUTS]; /* [n_features] */
     int32_t *n_cuts;
 
     int64_t *row_number, *margin; /* [n_rows] */

@@ -4,7 +4,8 @@
 
 #include "kernels/level_name.h"
 
-/* Rows are taken in pieces, so that random bits and values between two loops stay in the first-level cache. */
+/* Rows are taken in pieces, so that random bits and values between two loops stay in the first-level cache.
+ */
 enum { PIECE = 512 };
 
 static void binary(const ns_gradient_rows *rows, int64_t first, int64_t last, int64_t max[2])
@@ -78,9 +79,8 @@ static void round_wide(const ns_gradient_rows *rows, const ns_rounding *how, int
         draw(&how->stream, rows->row_number + from, n, random);
         const double *g = rows->g + from, *h = rows->h + from;
         for (int64_t i = 0; i < n; i++)
-            word[from + i] =
-                (int64_t)rounded(g[i], how->scale_g, random[i] & 0xffffu) * (INT64_C(1) << 32) +
-                rounded(h[i], how->scale_h, random[i] >> 16);
+            word[from + i] = (int64_t)rounded(g[i], how->scale_g, random[i] & 0xffffu) * (INT64_C(1) << 32) +
+                             rounded(h[i], how->scale_h, random[i] >> 16);
     }
 }
 

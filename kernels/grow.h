@@ -1,10 +1,11 @@
 #ifndef NIGHTSHIFT_KERNELS_GROW_H
 #define NIGHTSHIFT_KERNELS_GROW_H
 /*
- * One tree, grown strictly best-first: always the leaf whose best split gains most, ties to the smaller path (depth, then
- * left before right at the first parting). Up to `batch` leaves are opened at once: the one that best-first waits for, and
- * the best of the others; opening parts the leaf's rows and finds the best splits of its two children. What was opened
- * but never chosen stays a leaf, so neither the batch nor the memory for opening ahead changes a tree.
+ * One tree, grown strictly best-first: always the leaf whose best split gains most, ties to the smaller path
+ * (depth, then left before right at the first parting). Up to `batch` leaves are opened at once: the one that
+ * best-first waits for, and the best of the others; opening parts the leaf's rows and finds the best splits
+ * of its two children. What was opened but never chosen stays a leaf, so neither the batch nor the memory for
+ * opening ahead changes a tree.
  *
  * Sums over ranks: one call of sum_i64 for the root and one for each batch.
  */
@@ -31,11 +32,11 @@ typedef struct ns_grow_plan {
 
 /* What one tree is grown from. */
 typedef struct ns_grow_round {
-    const void *word;       /* [n_train] rounded gradients, narrow or wide */
+    const void *word; /* [n_train] rounded gradients, narrow or wide */
     const ns_split_rule *rule;
     int64_t round;
-    uint32_t output;        /* tree of the round */
-    int64_t n_rows;         /* rows that ns_grower_rows holds */
+    uint32_t output; /* tree of the round */
+    int64_t n_rows;  /* rows that ns_grower_rows holds */
 } ns_grow_round;
 
 /* Local. NS_ENOMEM. */

@@ -8,12 +8,13 @@
 #include "kernels/take.h"
 
 /*
- * Best-first is replayed over what is known: a heap holds the leaves of the strict tree that have a split. Its top is
- * chosen at once if it has been opened; if not, a batch is opened first. The last split of a tree needs no look at its
- * children, so its rows are only parted.
+ * Best-first is replayed over what is known: a heap holds the leaves of the strict tree that have a split.
+ * Its top is chosen at once if it has been opened; if not, a batch is opened first. The last split of a tree
+ * needs no look at its children, so its rows are only parted.
  *
- * Opening ahead may be for nothing, so it has a budget: n_openings + splits still to come <= max_openings, always. That
- * bounds nodes and histograms; where the budget is spent, batches shrink to the one leaf that best-first waits for.
+ * Opening ahead may be for nothing, so it has a budget: n_openings + splits still to come <= max_openings,
+ * always. That bounds nodes and histograms; where the budget is spent, batches shrink to the one leaf that
+ * best-first waits for.
  */
 
 /* Sizes that create takes and ns_grower_memory counts. */
@@ -25,10 +26,14 @@ typedef struct sizes {
 static sizes sizes_of(const ns_grow_plan *p)
 {
     const ns_forest_settings *s = p->settings;
-    sizes z = {.n_features = p->bins->n_features, .n_tiles = p->bins->n_tiles, .n_wide = p->bins->n_wide,
-               .n_threads = p->n_threads, .n_train = p->n_train};
+    sizes z = {.n_features = p->bins->n_features,
+               .n_tiles = p->bins->n_tiles,
+               .n_wide = p->bins->n_wide,
+               .n_threads = p->n_threads,
+               .n_train = p->n_train};
     int64_t least = s->min_rows > 1 ? s->min_rows : 1;
-    /* A tree has no more leaves than rows allow: each holds at least `least`, and each node that is opened two of them. */
+    /* A tree has no more leaves than rows allow: each holds at least `least`, and each node that is opened
+     * two of them. */
     int64_t most_leaves = p->n_train_global / least > 1 ? p->n_train_global / least : 1;
     z.max_splits = s->max_leaves - 1 < most_leaves - 1 ? s->max_leaves - 1 : most_leaves - 1;
     z.batch = s->batch < z.max_splits ? s->batch : z.max_splits;
@@ -128,8 +133,10 @@ ns_status ns_grower_create(ns_grower **out, const ns_grow_plan *plan)
     take_all(g, &z, &t);
     if (t.failed) {
         ns_grower_destroy(out);
-        return ns_fail(NS_ENOMEM, "not enough memory to grow trees: %lld bytes are needed; fewer leaves or bins need less",
-                       (long long)ns_grower_memory(plan));
+        return ns_fail(
+            NS_ENOMEM,
+            "not enough memory to grow trees: %lld bytes are needed; fewer leaves or bins need less",
+            (long long)ns_grower_memory(plan));
     }
     g->words_per_set = z.words_per_set;
     g->max_cells = z.max_cells;
@@ -149,20 +156,23 @@ void ns_grower_destroy(ns_grower **grower)
     for (int32_t i = 0; i < g->n_locks; i++) omp_destroy_lock(&g->lock[i]);
     for (int i = 0; g->thread != NULL && i < g->plan.n_threads; i++) {
         ns_grow_thread *own = &g->thread[i];
-        void *blocks[] = {own->add, own->sums, own->sort.key, own->sort.other_key, own->sort.bin, own->sort.other_bin};
+        void *blocks[] = {own->add,      own->sums,          own->sort.key, own->sort.other_key,
+                          own->sort.bin, own->sort.other_bin};
         for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) free(blocks[b]);
     }
-    void *blocks[] = {g->column, g->all_columns, g->node_columns, g->offset, g->tile, g->tile_column, g->wide_column,
-                      g->sample_keys, g->row, g->parted, g->chunk_left, g->node, g->set, g->heap, g->stack, g->slots,
-                      g->staging, g->free_slots, g->opening, g->found, g->may, g->goes_left, g->lock, g->tree,
-                      g->tree_sets, g->thread};
+    void *blocks[] = {g->column,      g->all_columns, g->node_columns, g->offset,  g->tile,
+                      g->tile_column, g->wide_column, g->sample_keys,  g->row,     g->parted,
+                      g->chunk_left,  g->node,        g->set,          g->heap,    g->stack,
+                      g->slots,       g->staging,     g->free_slots,   g->opening, g->found,
+                      g->may,         g->goes_left,   g->lock,         g->tree,    g->tree_sets,
+                      g->thread};
     for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) free(blocks[b]);
     free(g);
     *grower = NULL;
 }
 
-/* The smaller path: by depth; at one depth the one that is left of the other where they part. Any depth: no path value
-   is ever formed. */
+/* The smaller path: by depth; at one depth the one that is left of the other where they part. Any depth: no
+   path value is ever formed. */
 static bool is_before(const ns_grow_node *node, int32_t a, int32_t b)
 {
     if (node[a].depth != node[b].depth) return node[a].depth < node[b].depth;

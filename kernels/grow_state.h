@@ -1,6 +1,7 @@
 #ifndef NIGHTSHIFT_KERNELS_GROW_STATE_H
 #define NIGHTSHIFT_KERNELS_GROW_STATE_H
-/* What the two sources of the grower share: grow_cpu.c decides which leaves to open, open_cpu.c opens them. */
+/* What the two sources of the grower share: grow_cpu.c decides which leaves to open, open_cpu.c opens them.
+ */
 #include <omp.h>
 
 #include "kernels/grow.h"
@@ -21,11 +22,11 @@ typedef struct ns_grow_node {
 /* A leaf that is being opened. */
 typedef struct ns_opening {
     int32_t node;
-    int32_t small, large; /* its children by rows over all ranks, ties: left is small */
+    int32_t small, large;        /* its children by rows over all ranks, ties: left is small */
     bool want_small, want_large; /* can they be split at all */
-    int64_t staged;       /* which staging histogram holds the small child's, -1: none */
-    int64_t first_chunk;  /* of its rows among the batch's */
-    int64_t n_left;       /* rows on this rank */
+    int64_t staged;              /* which staging histogram holds the small child's, -1: none */
+    int64_t first_chunk;         /* of its rows among the batch's */
+    int64_t n_left;              /* rows on this rank */
 } ns_opening;
 
 typedef struct ns_grow_thread {
@@ -73,7 +74,7 @@ struct ns_grower {
     uint8_t *may;        /* [2 * batch][n_features] columns that each child may use */
     int32_t *node_columns;
     uint8_t (*goes_left)[NS_BYTE_BINS]; /* [batch] */
-    omp_lock_t *lock;    /* [batch][n_tiles] */
+    omp_lock_t *lock;                   /* [batch][n_tiles] */
     int32_t n_locks;
     ns_grow_thread *thread;
 

@@ -12,7 +12,8 @@ static void gather_narrow(const int32_t *word, const uint32_t *row, int64_t n, u
     for (int64_t i = 0; i < n; i++) {
         int32_t w = word[row[i]];
         int32_t h = w & 4095;
-        out[i] = ((uint64_t)(int64_t)((w - h) / 4096) << NARROW_G_AT) + ((uint64_t)(uint32_t)h << COUNT_BITS) + 1;
+        out[i] =
+            ((uint64_t)(int64_t)((w - h) / 4096) << NARROW_G_AT) + ((uint64_t)(uint32_t)h << COUNT_BITS) + 1;
     }
 }
 
@@ -27,10 +28,12 @@ static void gather_wide(const int64_t *word, const uint32_t *row, int64_t n, uin
 }
 
 /* A full tile is the common case; its constant trip count lets the compiler unroll the sixteen adds. */
-static void tile_narrow(const ns_tile_view *tile, const uint32_t *row, const uint64_t *add, int64_t n, uint64_t *sums)
+static void tile_narrow(const ns_tile_view *tile, const uint32_t *row, const uint64_t *add, int64_t n,
+                        uint64_t *sums)
 {
     if (tile->n_lanes == NS_LANES) {
         for (int64_t i = 0; i < n; i++) {
+            if (i + NS_AHEAD < n) NS_PREFETCH(tile->bytes + (size_t)row[i + NS_AHEAD] * NS_LANES);
             const uint8_t *bin = tile->bytes + (size_t)row[i] * NS_LANES;
             uint64_t value = add[i];
             for (int l = 0; l < NS_LANES; l++) sums[l * NS_BYTE_BINS + bin[l]] += value;
@@ -38,15 +41,18 @@ static void tile_narrow(const ns_tile_view *tile, const uint32_t *row, const uin
         return;
     }
     for (int64_t i = 0; i < n; i++) {
+        if (i + NS_AHEAD < n) NS_PREFETCH(tile->bytes + (size_t)row[i + NS_AHEAD] * NS_LANES);
         const uint8_t *bin = tile->bytes + (size_t)row[i] * NS_LANES;
         uint64_t value = add[i];
         for (int32_t l = 0; l < tile->n_lanes; l++) sums[l * NS_BYTE_BINS + bin[tile->lane[l]]] += value;
     }
 }
 
-static void tile_wide(const ns_tile_view *tile, const uint32_t *row, const uint64_t *add, int64_t n, uint64_t *sums)
+static void tile_wide(const ns_tile_view *tile, const uint32_t *row, const uint64_t *add, int64_t n,
+                      uint64_t *sums)
 {
     for (int64_t i = 0; i < n; i++) {
+        if (i + NS_AHEAD < n) NS_PREFETCH(tile->bytes + (size_t)row[i + NS_AHEAD] * NS_LANES);
         const uint8_t *bin = tile->bytes + (size_t)row[i] * NS_LANES;
         uint64_t g = add[2 * i], h = add[2 * i + 1];
         for (int32_t l = 0; l < tile->n_lanes; l++) {
@@ -85,7 +91,8 @@ static void flush_wide(uint64_t *sums, int32_t n_bins, ns_cell *cell)
     }
 }
 
-static void column_narrow(const uint16_t *bin, const int32_t *word, const uint32_t *row, int64_t n, ns_cell *cell)
+static void column_narrow(const uint16_t *bin, const int32_t *word, const uint32_t *row, int64_t n,
+                          ns_cell *cell)
 {
     for (int64_t i = 0; i < n; i++) {
         int32_t w = word[row[i]], h = w & 4095;
@@ -96,7 +103,8 @@ static void column_narrow(const uint16_t *bin, const int32_t *word, const uint32
     }
 }
 
-static void column_wide(const uint16_t *bin, const int64_t *word, const uint32_t *row, int64_t n, ns_cell *cell)
+static void column_wide(const uint16_t *bin, const int64_t *word, const uint32_t *row, int64_t n,
+                        ns_cell *cell)
 {
     for (int64_t i = 0; i < n; i++) {
         int64_t w = word[row[i]], h = w & INT64_C(0xffffffff);

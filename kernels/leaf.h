@@ -1,11 +1,11 @@
 #ifndef NIGHTSHIFT_KERNELS_LEAF_H
 #define NIGHTSHIFT_KERNELS_LEAF_H
 /*
- * Leaf values from all training rows, sampled or not, in a second and finer fixed point than the split search:
- *     q = rne(x * 2^(bits - e)), bits = min(40, 62 - ceil(log2 n)), e the smallest integer with max <= 2^e
- * for g and h each with its own max (that of the round), n the training rows of all ranks: sums stay below 2^62.
- *     value = rne(2^k * (learning_rate * -shrink(G, l1)) / (H + l2)), clamped to int32; 0 where H + l2 is not > 0
- *     shrink(G, l1) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0
+ * Leaf values from all training rows, sampled or not, in a second and finer fixed point than the split
+ * search: q = rne(x * 2^(bits - e)), bits = min(40, 62 - ceil(log2 n)), e the smallest integer with max <=
+ * 2^e for g and h each with its own max (that of the round), n the training rows of all ranks: sums stay
+ * below 2^62. value = rne(2^k * (learning_rate * -shrink(G, l1)) / (H + l2)), clamped to int32; 0 where H +
+ * l2 is not > 0 shrink(G, l1) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0
  */
 #include <stdint.h>
 

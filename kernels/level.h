@@ -1,10 +1,10 @@
 #ifndef NIGHTSHIFT_KERNELS_LEVEL_H
 #define NIGHTSHIFT_KERNELS_LEVEL_H
 /*
- * The instruction sets of the cpu backend. The sources with inner loops (bin, gradient, histogram, partition, leaf, loss,
- * walk) are compiled once for each level; each exports a table of functions whose name ends in the level's. The loops are
- * serial and work on a range of rows: threads are the callers' affair. All levels give the same bytes, since none of them
- * may contract or reorder floating point.
+ * The instruction sets of the cpu backend. The sources with inner loops (bin, gradient, histogram, partition,
+ * leaf, loss, walk) are compiled once for each level; each exports a table of functions whose name ends in
+ * the level's. The loops are serial and work on a range of rows: threads are the callers' affair. All levels
+ * give the same bytes, since none of them may contract or reorder floating point.
  */
 #include "kernels/bin.h"
 #include "kernels/gradient.h"

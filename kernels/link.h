@@ -1,8 +1,8 @@
 #ifndef NIGHTSHIFT_KERNELS_LINK_H
 #define NIGHTSHIFT_KERNELS_LINK_H
 /*
- * How a device reaches the other ranks. kernels/ knows no MPI: the runner fills this in. All callbacks are collective
- * over the ranks of the link, exact, in place, and leave the same integers on every rank.
+ * How a device reaches the other ranks. kernels/ knows no MPI: the runner fills this in. All callbacks are
+ * collective over the ranks of the link, exact, in place, and leave the same integers on every rank.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,10 +1,11 @@
 #ifndef NIGHTSHIFT_KERNELS_NUMERICS_H
 #define NIGHTSHIFT_KERNELS_NUMERICS_H
 /*
- * The project's own exp, log and sigmoid: double only, from + - * /, comparisons and integer bit operations, one text for
- * C and CUDA. IEEE 754 fixes every one of these operations, so the bits are the same with every compiler, every level of
- * optimisation and every processor, as long as nothing is contracted (-ffp-contract=off, -fmad=false), nothing is flushed
- * to zero and rounding is to nearest. None of these functions branches on its argument, so loops over them vectorise.
+ * The project's own exp, log and sigmoid: double only, from + - * /, comparisons and integer bit operations,
+ * one text for C and CUDA. IEEE 754 fixes every one of these operations, so the bits are the same with every
+ * compiler, every level of optimisation and every processor, as long as nothing is contracted
+ * (-ffp-contract=off, -fmad=false), nothing is flushed to zero and rounding is to nearest. None of these
+ * functions branches on its argument, so loops over them vectorise.
  *
  * exp in six lines of numpy (float64), for readers that must reproduce a risk to the last bit:
  *     x = minimum(maximum(x, -746.0), 710.0)
@@ -29,7 +30,7 @@ _Static_assert(FLT_EVAL_METHOD == 0, "double arithmetic must be done in double (
 #endif
 
 /* 1.5 * 2^52: adding it to |x| < 2^51 leaves the nearest integer, ties to even, in the low bits. */
-#define NS_SHIFTER 0x1.8p52
+#define NS_SHIFTER      0x1.8p52
 #define NS_SHIFTER_BITS UINT64_C(0x4338000000000000)
 
 NS_INLINE uint64_t ns_bits(double x)
@@ -78,13 +79,15 @@ NS_INLINE double ns_rne(double x)
     return (x + NS_SHIFTER) - NS_SHIFTER;
 }
 
-/* As ns_rne, as an integer: read from the low bits, so that loops over it vectorise without a 64-bit conversion. */
+/* As ns_rne, as an integer: read from the low bits, so that loops over it vectorise without a 64-bit
+ * conversion. */
 NS_INLINE int64_t ns_small_rne_i64(double x)
 {
     return (int64_t)(ns_bits(x + NS_SHIFTER) - NS_SHIFTER_BITS);
 }
 
-/* The nearest integer to any x, ties to even, clamped to [-2^62, 2^62]; 0 for NaN. From 2^52 on every double is whole. */
+/* The nearest integer to any x, ties to even, clamped to [-2^62, 2^62]; 0 for NaN. From 2^52 on every double
+ * is whole. */
 NS_INLINE int64_t ns_rne_i64(double x)
 {
     double size = ns_abs(x);
@@ -136,8 +139,9 @@ NS_INLINE int ns_ceil_log2_i64(int64_t n)
 
 /*
  * e^x within 1 ulp. Above 709.78 infinity, below -745.13 zero, subnormal results rounded once; NaN for NaN.
- * k = nearest integer to x/ln 2; r = x - k ln 2 with ln 2 in two parts, the first so short that k times it is exact;
- * Taylor's polynomial of degree 13 (next term: under 2^-57 for |r| <= 0.347); then times 2^k in two steps.
+ * k = nearest integer to x/ln 2; r = x - k ln 2 with ln 2 in two parts, the first so short that k times it is
+ * exact; Taylor's polynomial of degree 13 (next term: under 2^-57 for |r| <= 0.347); then times 2^k in two
+ * steps.
  */
 NS_INLINE double ns_exp(double x)
 {
@@ -159,7 +163,8 @@ NS_INLINE double ns_exp(double x)
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
     p = 1.0 + (r + r * r * p); /* the two largest terms last, so that little is lost beside them */
-    /* k + 2048 is positive, so that a logical shift halves it downwards: k = j + (k - j), both within +-540. */
+    /* k + 2048 is positive, so that a logical shift halves it downwards: k = j + (k - j), both within +-540.
+     */
     uint64_t biased = ns_bits(shifted) - NS_SHIFTER_BITS + 2048;
     uint64_t j = biased >> 1;
     double first = ns_from_bits((j - 1024 + 1023) << 52);
@@ -170,7 +175,8 @@ NS_INLINE double ns_exp(double x)
 /*
  * Natural logarithm within 1 ulp. -infinity for 0, NaN for negative x and NaN, infinity for infinity.
  * x = 2^k m with m in [sqrt(1/2), sqrt(2)); with f = m - 1 and s = f / (2 + f),
- * log m = 2 atanh s = f - f^2/2 + s (f^2/2 + R), R = 2/3 s^2 + 2/5 s^4 + … + 2/23 s^22 (next term: under 2^-59).
+ * log m = 2 atanh s = f - f^2/2 + s (f^2/2 + R), R = 2/3 s^2 + 2/5 s^4 + … + 2/23 s^22 (next term: under
+ * 2^-59).
  */
 NS_INLINE double ns_log(double x)
 {
@@ -197,14 +203,14 @@ NS_INLINE double ns_log(double x)
     series = series * z + 2.0 / 3.0;
     series = series * z;
     double half = 0.5 * f * f;
-    double result =
-        k * 0x1.62e42feep-1 - ((half - (s * (half + series) + k * 0x1.a39ef35793c76p-33)) - f);
+    double result = k * 0x1.62e42feep-1 - ((half - (s * (half + series) + k * 0x1.a39ef35793c76p-33)) - f);
     result = x == ns_from_bits(UINT64_C(0x7ff0000000000000)) ? x : result;
     result = x == 0.0 ? -ns_from_bits(UINT64_C(0x7ff0000000000000)) : result;
     return x >= 0.0 ? result : ns_from_bits(UINT64_C(0x7ff8000000000000));
 }
 
-/* log(1 + e^x) for any finite x, never overflowing: max(x, 0) + log(1 + a), a = e^-|x|; what 1 + a loses is put back. */
+/* log(1 + e^x) for any finite x, never overflowing: max(x, 0) + log(1 + a), a = e^-|x|; what 1 + a loses is
+ * put back. */
 NS_INLINE double ns_log1p_exp(double x)
 {
     double a = ns_exp(-ns_abs(x));
@@ -220,7 +226,8 @@ NS_INLINE double ns_sigmoid(double x)
     return (x >= 0.0 ? 1.0 : a) / (1.0 + a);
 }
 
-/* The risk that is published for a margin of `margin` units of `unit` (2^-k): float32 of the sigmoid, never 0 or 1. */
+/* The risk that is published for a margin of `margin` units of `unit` (2^-k): float32 of the sigmoid, never 0
+ * or 1. */
 NS_INLINE float ns_risk(int64_t margin, double unit)
 {
     float risk = (float)ns_sigmoid((double)margin * unit);

@@ -5,17 +5,19 @@
 #include "kernels/columns.h"
 
 /*
- * Opening a batch of leaves. Rows are parted in chunks; the histogram of each leaf's smaller child is added up in tasks
- * of NS_HISTOGRAM_ROWS rows into packed sums of the thread, which are flushed under a lock into one of the staging
- * histograms; these lie side by side, so that one call sums all of them over ranks. Then, column by column, the larger
- * child's is the parent's less the smaller's, and both are searched while they are warm.
+ * Opening a batch of leaves. Rows are parted in chunks; the histogram of each leaf's smaller child is added
+ * up in tasks of NS_HISTOGRAM_ROWS rows into packed sums of the thread, which are flushed under a lock into
+ * one of the staging histograms; these lie side by side, so that one call sums all of them over ranks. Then,
+ * column by column, the larger child's is the parent's less the smaller's, and both are searched while they
+ * are warm.
  */
 
 void ns_grow_lay_out(ns_grower *g)
 {
     const ns_grow_plan *p = &g->plan;
     const ns_bins *bins = p->bins;
-    ns_stream stream = ns_stream_of(p->settings->seed, NS_RANDOM_COLUMNS_TREE, g->round.round, g->round.output);
+    ns_stream stream =
+        ns_stream_of(p->settings->seed, NS_RANDOM_COLUMNS_TREE, g->round.round, g->round.output);
     g->node_stream = ns_stream_of(p->settings->seed, NS_RANDOM_COLUMNS_NODE, g->round.round, g->round.output);
     g->n_columns = ns_columns_sample(&stream, g->all_columns, bins->n_features, p->settings->column_sample,
                                      g->sample_keys, g->column);
@@ -29,7 +31,8 @@ void ns_grow_lay_out(ns_grower *g)
             g->wide_column[g->n_wide++] = c;
             continue;
         }
-        if (place / NS_LANES != tile_of) { /* places ascend with features, so a tile's columns come together */
+        if (place / NS_LANES !=
+            tile_of) { /* places ascend with features, so a tile's columns come together */
             tile_of = place / NS_LANES;
             g->tile[g->n_tiles++] = (ns_tile_view){.bytes = ns_bins_bytes(bins, feature) - place % NS_LANES};
         }
@@ -57,19 +60,25 @@ static void add_rows(ns_grower *g, int64_t staged, int64_t first, int64_t n)
     const uint32_t *row = g->row + first;
     ns_cell *cells = g->staging + staged * n_cells(g);
     bool narrow = g->plan.width == NS_NARROW;
-    if (narrow) loops->gather_narrow(g->round.word, row, n, thread->add);
-    else loops->gather_wide(g->round.word, row, n, thread->add);
+    if (narrow)
+        loops->gather_narrow(g->round.word, row, n, thread->add);
+    else
+        loops->gather_wide(g->round.word, row, n, thread->add);
     for (int32_t t = 0; t < g->n_tiles; t++) {
         const ns_tile_view *tile = &g->tile[t];
         omp_lock_t *lock = &g->lock[staged * g->n_tiles + t];
-        if (narrow) loops->tile_narrow(tile, row, thread->add, n, thread->sums);
-        else loops->tile_wide(tile, row, thread->add, n, thread->sums);
+        if (narrow)
+            loops->tile_narrow(tile, row, thread->add, n, thread->sums);
+        else
+            loops->tile_wide(tile, row, thread->add, n, thread->sums);
         omp_set_lock(lock);
         for (int32_t l = 0; l < tile->n_lanes; l++) {
             int32_t c = g->tile_column[t * NS_LANES + l];
             int32_t n_bins = (int32_t)(g->offset[c + 1] - g->offset[c]);
-            if (narrow) loops->flush_narrow(thread->sums + l * NS_BYTE_BINS, n_bins, cells + g->offset[c]);
-            else loops->flush_wide(thread->sums + 2 * l * NS_BYTE_BINS, n_bins, cells + g->offset[c]);
+            if (narrow)
+                loops->flush_narrow(thread->sums + l * NS_BYTE_BINS, n_bins, cells + g->offset[c]);
+            else
+                loops->flush_wide(thread->sums + 2 * l * NS_BYTE_BINS, n_bins, cells + g->offset[c]);
         }
         omp_unset_lock(lock);
     }
@@ -80,8 +89,10 @@ static void add_wide_column(ns_grower *g, int64_t staged, int32_t c, const ns_gr
     const ns_histogram_loops *loops = g->plan.level->histogram;
     ns_cell *cells = g->staging + staged * n_cells(g) + g->offset[c];
     const uint16_t *bin = ns_bins_wide(g->plan.bins, g->column[c]);
-    if (g->plan.width == NS_NARROW) loops->column_narrow(bin, g->round.word, g->row + node->begin, node->n, cells);
-    else loops->column_wide(bin, g->round.word, g->row + node->begin, node->n, cells);
+    if (g->plan.width == NS_NARROW)
+        loops->column_narrow(bin, g->round.word, g->row + node->begin, node->n, cells);
+    else
+        loops->column_wide(bin, g->round.word, g->row + node->begin, node->n, cells);
 }
 
 static int64_t pieces_of(int64_t n)
@@ -90,8 +101,8 @@ static int64_t pieces_of(int64_t n)
 }
 
 /*
- * Histograms of n_staged nodes into staging, summed over ranks. Tasks are numbered: first the wide columns of each node,
- * then the pieces of each node's rows.
+ * Histograms of n_staged nodes into staging, summed over ranks. Tasks are numbered: first the wide columns of
+ * each node, then the pieces of each node's rows.
  */
 static void build(ns_grower *g, const int32_t *nodes, int64_t n_staged)
 {
@@ -144,8 +155,10 @@ static ns_split_column column_of(const ns_grower *g, const ns_grow_node *node, i
 static void search(ns_grower *g, const ns_grow_node *node, int32_t c, ns_split *found)
 {
     ns_split_column column = column_of(g, node, c);
-    if (g->plan.kind[column.feature] == NS_NUMBER) ns_split_number(&column, g->round.rule, found);
-    else ns_split_category(&column, g->round.rule, &g->thread[omp_get_thread_num()].sort, found);
+    if (g->plan.kind[column.feature] == NS_NUMBER)
+        ns_split_number(&column, g->round.rule, found);
+    else
+        ns_split_category(&column, g->round.rule, &g->thread[omp_get_thread_num()].sort, found);
 }
 
 /* The best of a node's columns; for a category also its set. */
@@ -153,7 +166,8 @@ static void settle(ns_grower *g, ns_grow_node *node, const ns_split *found, cons
 {
     int32_t best = -1;
     for (int32_t c = 0; c < g->n_columns; c++)
-        if (may[c] && found[c].feature >= 0 && (best < 0 || ns_split_is_better(&found[c], &found[best]))) best = c;
+        if (may[c] && found[c].feature >= 0 && (best < 0 || ns_split_is_better(&found[c], &found[best])))
+            best = c;
     node->split = (ns_split){.feature = -1};
     if (best < 0) {
         g->free_slots[g->n_free++] = node->slot;
@@ -163,21 +177,29 @@ static void settle(ns_grower *g, ns_grow_node *node, const ns_split *found, cons
     node->split = found[best];
     if (g->plan.kind[node->split.feature] == NS_NUMBER) return;
     ns_split_column column = column_of(g, node, best);
-    ns_split_set(&column, g->round.rule, &g->thread[0].sort, &node->split, ns_grow_set(g, (int32_t)(node - g->node)));
+    ns_split_set(&column, g->round.rule, &g->thread[0].sort, &node->split,
+                 ns_grow_set(g, (int32_t)(node - g->node)));
 }
 
 static bool can_be_split(const ns_grower *g, const ns_grow_node *node)
 {
     const ns_forest_settings *s = g->plan.settings;
     int64_t least = s->min_rows > 1 ? s->min_rows : 1;
-    return node->total.n >= 2 * least && (s->max_depth == 0 || node->depth < s->max_depth) && g->n_columns > 0;
+    return node->total.n >= 2 * least && (s->max_depth == 0 || node->depth < s->max_depth) &&
+           g->n_columns > 0;
 }
 
 void ns_grow_root(ns_grower *g)
 {
     ns_grow_node *root = &g->node[0];
-    *root = (ns_grow_node){.parent = -1, .left = -1, .right = -1, .path = 1, .n = g->round.n_rows, .slot = -1,
-                           .split = {.feature = -1}, .place = -1};
+    *root = (ns_grow_node){.parent = -1,
+                           .left = -1,
+                           .right = -1,
+                           .path = 1,
+                           .n = g->round.n_rows,
+                           .slot = -1,
+                           .split = {.feature = -1},
+                           .place = -1};
     g->n_nodes = 1;
     g->n_free = 0;
     for (int64_t s = g->n_slots; s > 0; s--) g->free_slots[g->n_free++] = s - 1;
@@ -251,9 +273,14 @@ static int64_t part_chunk(ns_grower *g, const chunk *c)
 static int32_t add_child(ns_grower *g, int32_t parent, int right)
 {
     const ns_grow_node *from = &g->node[parent];
-    g->node[g->n_nodes] = (ns_grow_node){.parent = parent, .left = -1, .right = -1, .depth = from->depth + 1,
-                                         .path = ns_path_hash(from->path, right), .slot = -1,
-                                         .split = {.feature = -1}, .place = -1};
+    g->node[g->n_nodes] = (ns_grow_node){.parent = parent,
+                                         .left = -1,
+                                         .right = -1,
+                                         .depth = from->depth + 1,
+                                         .path = ns_path_hash(from->path, right),
+                                         .slot = -1,
+                                         .split = {.feature = -1},
+                                         .place = -1};
     return g->n_nodes++;
 }
 
@@ -322,7 +349,8 @@ static int64_t stage(ns_grower *g, int32_t n, int32_t *nodes)
         o->want_small = can_be_split(g, &g->node[o->small]);
         o->want_large = can_be_split(g, &g->node[o->large]);
         o->staged = -1;
-        if (!o->want_large) { /* then the smaller is not wanted either: it has fewer rows and the same depth */
+        if (!o->want_large) { /* then the smaller is not wanted either: it has fewer rows and the same depth
+                               */
             g->free_slots[g->n_free++] = parent->slot;
             parent->slot = -1;
             continue;
@@ -338,7 +366,8 @@ static int64_t stage(ns_grower *g, int32_t n, int32_t *nodes)
     return n_staged;
 }
 
-/* One column of one opening: the larger child's cells by subtraction, the smaller's into its slot, both searched. */
+/* One column of one opening: the larger child's cells by subtraction, the smaller's into its slot, both
+ * searched. */
 static void look_at(ns_grower *g, int32_t i, int32_t c)
 {
     const ns_opening *o = &g->opening[i];
@@ -374,6 +403,7 @@ void ns_grow_look(ns_grower *g, int32_t n)
         const ns_opening *o = &g->opening[i];
         int64_t at = (int64_t)(2 * i) * g->n_columns;
         if (o->want_small) settle(g, &g->node[o->small], g->found + at, g->may + at);
-        if (o->want_large) settle(g, &g->node[o->large], g->found + at + g->n_columns, g->may + at + g->n_columns);
+        if (o->want_large)
+            settle(g, &g->node[o->large], g->found + at + g->n_columns, g->may + at + g->n_columns);
     }
 }

@@ -5,12 +5,14 @@
 
 #include "kernels/level_name.h"
 
-/* Every row is written to both ends and only one end moves: which way rows go is as good as random to the processor. */
+/* Every row is written to both ends and only one end moves: which way rows go is as good as random to the
+ * processor. */
 static int64_t bytes(const uint8_t *lane, const uint8_t left[NS_BYTE_BINS], const uint32_t *row, int64_t n,
                      uint32_t *out)
 {
     int64_t n_left = 0;
     for (int64_t i = 0; i < n; i++) {
+        if (i + NS_AHEAD < n) NS_PREFETCH(lane + (size_t)row[i + NS_AHEAD] * NS_LANES);
         uint32_t r = row[i];
         int64_t goes = left[lane[(size_t)r * NS_LANES]];
         out[n_left] = r;

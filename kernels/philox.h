@@ -1,14 +1,15 @@
 #ifndef NIGHTSHIFT_KERNELS_PHILOX_H
 #define NIGHTSHIFT_KERNELS_PHILOX_H
 /*
- * Random numbers that belong to what they are used for, not to who draws them: Philox4x32-10 of Salmon, Moraes, Dror and
- * Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. A block of four 32-bit words is a pure function of a
- * 128-bit counter and a 64-bit key.
+ * Random numbers that belong to what they are used for, not to who draws them: Philox4x32-10 of Salmon,
+ * Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. A block of four 32-bit words
+ * is a pure function of a 128-bit counter and a 64-bit key.
  *
  * One stream is (seed, purpose, step, output), where step is the boosting round:
  *     key      seed & 0xffffffff, seed >> 32
  *     counter  block & 0xffffffff, block >> 32, step & 0xffffffff, purpose | output << 8
- * Word i of a stream is word i & 3 of block i >> 2. For rows i is the global row number, for columns the feature.
+ * Word i of a stream is word i & 3 of block i >> 2. For rows i is the global row number, for columns the
+ * feature.
  */
 #include "kernels/numerics.h"
 
@@ -76,8 +77,8 @@ NS_INLINE uint32_t ns_stream_word(const ns_stream *s, uint64_t i)
 }
 
 /*
- * A stream of its own for each value of a 64-bit name within a stream (the hash of a node's path): its key is the first
- * two words of the parent stream's block `name`.
+ * A stream of its own for each value of a 64-bit name within a stream (the hash of a node's path): its key is
+ * the first two words of the parent stream's block `name`.
  */
 NS_INLINE ns_stream ns_stream_within(const ns_stream *s, uint64_t name)
 {
@@ -88,7 +89,8 @@ NS_INLINE ns_stream ns_stream_within(const ns_stream *s, uint64_t name)
     return inner;
 }
 
-/* The hash of a node's path: the root's is 1, a child's the mix (Stafford's variant 13) of twice its parent's, + 1 right. */
+/* The hash of a node's path: the root's is 1, a child's the mix (Stafford's variant 13) of twice its
+ * parent's, + 1 right. */
 NS_INLINE uint64_t ns_path_hash(uint64_t parent, int right)
 {
     uint64_t z = 2 * parent + (right != 0) + UINT64_C(0x9e3779b97f4a7c15);

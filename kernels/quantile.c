@@ -19,7 +19,8 @@ ns_status ns_quantiles(const float *values, int64_t n, const int32_t *percent, i
     bool open = true;
     while (open) {
         if (any_failed(tally, link)) {
-            status = ns_fail(NS_ENOMEM, "not enough memory for the quantiles of a column on one of the ranks");
+            status =
+                ns_fail(NS_ENOMEM, "not enough memory for the quantiles of a column on one of the ranks");
             break;
         }
         ns_tally_add(tally, values, n);

@@ -1,8 +1,9 @@
 #ifndef NIGHTSHIFT_KERNELS_QUANTILE_H
 #define NIGHTSHIFT_KERNELS_QUANTILE_H
 /*
- * Exact quantiles of a column over all ranks. The q-quantile is a real value of the data: the ceil(q * n)-th smallest of
- * the n values that are not NaN (at least the first). Found by counting order-preserving keys, never by averaging.
+ * Exact quantiles of a column over all ranks. The q-quantile is a real value of the data: the ceil(q * n)-th
+ * smallest of the n values that are not NaN (at least the first). Found by counting order-preserving keys,
+ * never by averaging.
  */
 #include "kernels/link.h"
 #include "cluster/status.h"
@@ -14,6 +15,6 @@
  *   n_values  out  values over all ranks that are not NaN
  * Collective over link. NS_ENOMEM.
  */
-ns_status ns_quantiles(const float *values, int64_t n, const int32_t *percent, int32_t n_percent, float *out, int64_t *n_values,
-                       const ns_link *link);
+ns_status ns_quantiles(const float *values, int64_t n, const int32_t *percent, int32_t n_percent, float *out,
+                       int64_t *n_values, const ns_link *link);
 #endif

@@ -4,15 +4,21 @@
 #include <string.h>
 
 /*
- * One round: gradients and their maxima; rounding; the rows to grow from; the tree; leaf values from all rows; margins and
- * losses. Calls over ranks: one maximum, the sums of the grower, one sum for the leaves, one for the losses. Memory for
- * the tree is had before the first of them, and a lack of it rides in the maximum.
+ * One round: gradients and their maxima; rounding; the rows to grow from; the tree; leaf values from all
+ * rows; margins and losses. Calls over ranks: one maximum, the sums of the grower, one sum for the leaves,
+ * one for the losses. Memory for the tree is had before the first of them, and a lack of it rides in the
+ * maximum.
  */
 
 static ns_gradient_rows gradient_rows(const ns_forest *f)
 {
-    return (ns_gradient_rows){.margin = f->margin, .label = f->label, .weight = f->weight,
-                              .row_number = f->row_number, .unit = ns_power_of_two(-NS_MARGIN_K), .g = f->g, .h = f->h};
+    return (ns_gradient_rows){.margin = f->margin,
+                              .label = f->label,
+                              .weight = f->weight,
+                              .row_number = f->row_number,
+                              .unit = ns_power_of_two(-NS_MARGIN_K),
+                              .g = f->g,
+                              .h = f->h};
 }
 
 /* g and h of all training rows; max[0] and max[1] over this rank's. */
@@ -39,12 +45,15 @@ static void round_gradients(ns_forest *f, const ns_rounding *how)
 #pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
     for (int64_t from = 0; from < f->n_train; from += NS_FOREST_PIECE) {
         int64_t to = ns_forest_piece_end(from, f->n_train);
-        if (f->width == NS_NARROW) loops->round_narrow(&rows, how, from, to, f->word);
-        else loops->round_wide(&rows, how, from, to, f->word);
+        if (f->width == NS_NARROW)
+            loops->round_narrow(&rows, how, from, to, f->word);
+        else
+            loops->round_wide(&rows, how, from, to, f->word);
     }
 }
 
-/* The rows to grow from, in local order: those whose word is below floor(row_sample * 2^32). Returns how many. */
+/* The rows to grow from, in local order: those whose word is below floor(row_sample * 2^32). Returns how
+ * many. */
 static int64_t sample_rows(ns_forest *f, int64_t round)
 {
     uint32_t *out = ns_grower_rows(f->grower);
@@ -62,7 +71,8 @@ static int64_t sample_rows(ns_forest *f, int64_t round)
     return n;
 }
 
-/* Leaves of the rows that the tree was not grown from: training rows left out of the sample, validation rows. */
+/* Leaves of the rows that the tree was not grown from: training rows left out of the sample, validation rows.
+ */
 static void place_rest(ns_forest *f, const ns_walk_tree *tree, int64_t n_grown)
 {
     const ns_walk_loops *loops = f->device->loops->walk;
@@ -73,7 +83,8 @@ static void place_rest(ns_forest *f, const ns_walk_tree *tree, int64_t n_grown)
         loops->rest(tree, &f->bins, from, ns_forest_piece_end(from, f->n_rows), f->leaf);
 }
 
-/* Sums of all training rows per node index of the tree, over all ranks; nodes that are no leaves have none. */
+/* Sums of all training rows per node index of the tree, over all ranks; nodes that are no leaves have none.
+ */
 static ns_cell *sum_leaves(ns_forest *f, const ns_leaf_scales *scales, int32_t n_nodes)
 {
     int n_threads = f->device->n_threads;
@@ -99,7 +110,9 @@ static void fill_leaves(ns_forest *f, const ns_grown *tree, const double max[2])
 {
     ns_leaf_scales scales = ns_leaf_scales_of(max[0], max[1], f->n_train_global);
     const ns_cell *sums = sum_leaves(f, &scales, tree->n_nodes);
-    ns_leaf_rule rule = {.learning_rate = f->settings.learning_rate, .l1 = f->settings.l1, .l2 = f->settings.l2,
+    ns_leaf_rule rule = {.learning_rate = f->settings.learning_rate,
+                         .l1 = f->settings.l1,
+                         .l2 = f->settings.l2,
                          .k = NS_MARGIN_K};
     for (int32_t i = tree->n_nodes - 1; i >= 0; i--) { /* children come after their parents */
         f->nodes[i] = tree->nodes[i];
@@ -117,8 +130,11 @@ static void fill_leaves(ns_forest *f, const ns_grown *tree, const double max[2])
 static ns_i128 advance(ns_forest *f, int64_t first, int64_t last)
 {
     const ns_loss_loops *loops = f->device->loops->loss;
-    ns_loss_rows rows = {.margin = f->margin, .label = f->label, .weight = f->weight,
-                         .weight_scale = f->weight_scale, .unit = ns_power_of_two(-NS_MARGIN_K)};
+    ns_loss_rows rows = {.margin = f->margin,
+                         .label = f->label,
+                         .weight = f->weight,
+                         .weight_scale = f->weight_scale,
+                         .unit = ns_power_of_two(-NS_MARGIN_K)};
     ns_i128 total = 0;
 #pragma omp parallel num_threads(f->device->n_threads)
     {
@@ -137,10 +153,16 @@ static ns_i128 advance(ns_forest *f, int64_t first, int64_t last)
 
 static ns_split_rule split_rule(const ns_forest_settings *s, const ns_rounding *how)
 {
-    return (ns_split_rule){.l1 = s->l1, .l2 = s->l2, .min_gain = s->min_gain, .min_hessian = s->min_hessian,
-                           .min_rows = s->min_rows, .category_smoothing = s->category_smoothing,
-                           .category_l2 = s->category_l2, .category_split_rows = s->category_split_rows,
-                           .unit_g = 1.0 / how->scale_g, .unit_h = 1.0 / how->scale_h};
+    return (ns_split_rule){.l1 = s->l1,
+                           .l2 = s->l2,
+                           .min_gain = s->min_gain,
+                           .min_hessian = s->min_hessian,
+                           .min_rows = s->min_rows,
+                           .category_smoothing = s->category_smoothing,
+                           .category_l2 = s->category_l2,
+                           .category_split_rows = s->category_split_rows,
+                           .unit_g = 1.0 / how->scale_g,
+                           .unit_h = 1.0 / how->scale_h};
 }
 
 ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round *result)
@@ -172,7 +194,10 @@ ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round
 
     ns_i128 losses[2] = {advance(f, 0, f->n_train), advance(f, f->n_train, f->n_rows)};
     link->sum_i128(link->context, losses, 2);
-    *result = (ns_round){.train_loss = losses[0], .valid_loss = losses[1], .train_weight = f->train_weight,
-                         .valid_weight = f->valid_weight, .n_leaves = tree.n_leaves};
+    *result = (ns_round){.train_loss = losses[0],
+                         .valid_loss = losses[1],
+                         .train_weight = f->train_weight,
+                         .valid_weight = f->valid_weight,
+                         .n_leaves = tree.n_leaves};
     return ns_trees_append(trees, f->nodes, tree.n_nodes, tree.sets, tree.n_set_words);
 }

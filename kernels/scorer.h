@@ -1,25 +1,26 @@
 #ifndef NIGHTSHIFT_KERNELS_SCORER_H
 #define NIGHTSHIFT_KERNELS_SCORER_H
 /*
- * Scoring rows with finished trees. margin = base + sum of the leaves that a row reaches, in units of 2^-k; integers, so
- * neither the order of trees nor of rows matters. risk = sigmoid(margin * 2^-k) in double (kernels/numerics.h), rounded to
- * float32, clamped to [2^-24, 1 - 2^-24].
+ * Scoring rows with finished trees. margin = base + sum of the leaves that a row reaches, in units of 2^-k;
+ * integers, so neither the order of trees nor of rows matters. risk = sigmoid(margin * 2^-k) in double
+ * (kernels/numerics.h), rounded to float32, clamped to [2^-24, 1 - 2^-24].
  */
 #include "kernels/device.h"
 #include "kernels/trees.h"
 
 typedef struct ns_scorer_plan {
-    const ns_trees *trees;          /* borrowed until destroy */
+    const ns_trees *trees; /* borrowed until destroy */
     int32_t n_features;
-    const ns_feature_kind *kind;    /* [n_features] borrowed until destroy, as are the next two */
-    const float *const *cuts;       /* [n_features] ascending cuts of number features */
-    const int32_t *n_cuts;          /* [n_features] */
-    const int32_t *n_bins;          /* [n_features] category: bins */
+    const ns_feature_kind *kind; /* [n_features] borrowed until destroy, as are the next two */
+    const float *const *cuts;    /* [n_features] ascending cuts of number features */
+    const int32_t *n_cuts;       /* [n_features] */
+    const int32_t *n_bins;       /* [n_features] category: bins */
     int64_t base;
     int32_t k;
 } ns_scorer_plan;
 
-/* Columns of some rows. columns[f] is const float * for a number feature, const int32_t * (bins) for a category. */
+/* Columns of some rows. columns[f] is const float * for a number feature, const int32_t * (bins) for a
+ * category. */
 typedef struct ns_score_slab {
     int64_t n_rows;
     const void *const *columns; /* [n_features][n_rows] */

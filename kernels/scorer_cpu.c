@@ -9,15 +9,15 @@
 #include "kernels/take.h"
 
 /*
- * Rows are taken in blocks: the columns that trees ask for are binned with the model's cuts, then every tree is walked by
- * the whole block while its nodes are in the first-level cache.
+ * Rows are taken in blocks: the columns that trees ask for are binned with the model's cuts, then every tree
+ * is walked by the whole block while its nodes are in the first-level cache.
  */
 enum { BLOCK = 256 };
 
 /* Bins of one block: [n_used][BLOCK]. */
 typedef struct block {
     uint16_t *bin;
-    uint8_t *bytes; /* [BLOCK] what the search of cuts gives */
+    uint8_t *bytes;  /* [BLOCK] what the search of cuts gives */
     int64_t *margin; /* [BLOCK] */
 } block;
 
@@ -25,10 +25,10 @@ struct ns_scorer {
     ns_device *device;
     ns_scorer_plan plan;
     int32_t n_used;
-    int32_t *used;    /* [n_used] features that some tree asks for */
-    int32_t *index;   /* [n_features] index in used */
+    int32_t *used;        /* [n_used] features that some tree asks for */
+    int32_t *index;       /* [n_features] index in used */
     ns_padded_cuts *cuts; /* [n_used] */
-    block *thread;    /* [n_threads] */
+    block *thread;        /* [n_threads] */
 };
 
 static void destroy(ns_scorer **scorer)

@@ -3,18 +3,20 @@
 /*
  * The best split of a node by one column, from the column's histogram of the node.
  *     gain = S(GL)^2/(HL + l2) + S(GR)^2/(HR + l2) - S(GP)^2/(HP + l2)
- * in double, in this order; S(G) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0; G and H are the integer sums times powers of
- * two. A candidate needs gain > min_gain, and on each side at least max(1, min_rows) rows, H >= min_hessian and
- * H + l2 > 0. The best has the highest gain; of equals the lower column, then the lower threshold, then missing left.
+ * in double, in this order; S(G) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0; G and H are the integer sums times
+ * powers of two. A candidate needs gain > min_gain, and on each side at least max(1, min_rows) rows, H >=
+ * min_hessian and H + l2 > 0. The best has the highest gain; of equals the lower column, then the lower
+ * threshold, then missing left.
  *
- * Number: thresholds t = 1, 2, … with rows of the node in bin t and in a bin above t. Where the node has missing rows,
- * each is tried with missing left, then missing right; and last t = n_bins - 1 with missing right: all values against
- * the missing. Where it has none, missing goes with the side that has more rows, ties left.
+ * Number: thresholds t = 1, 2, … with rows of the node in bin t and in a bin above t. Where the node has
+ * missing rows, each is tried with missing left, then missing right; and last t = n_bins - 1 with missing
+ * right: all values against the missing. Where it has none, missing goes with the side that has more rows,
+ * ties left.
  *
- * Category: bins with at least category_split_rows rows (bin 0, missing, among them; bin 1, other, never) are sorted by
- * G / (H + category_smoothing) (0 where that divides by 0), ties by bin. Candidates are the first 1, 2, … of them as left
- * side. All other bins, those without rows too, go with the side whose sorted bins have more rows, ties left, and count
- * in the sums. category_l2 is added to l2 in all three terms.
+ * Category: bins with at least category_split_rows rows (bin 0, missing, among them; bin 1, other, never) are
+ * sorted by G / (H + category_smoothing) (0 where that divides by 0), ties by bin. Candidates are the first
+ * 1, 2, … of them as left side. All other bins, those without rows too, go with the side whose sorted bins
+ * have more rows, ties left, and count in the sums. category_l2 is added to l2 in all three terms.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,8 +56,8 @@ typedef struct ns_split_column {
 void ns_split_number(const ns_split_column *column, const ns_split_rule *rule, ns_split *best);
 
 /* The best split by a category column. */
-void ns_split_category(const ns_split_column *column, const ns_split_rule *rule, const ns_split_scratch *scratch,
-                       ns_split *best);
+void ns_split_category(const ns_split_column *column, const ns_split_rule *rule,
+                       const ns_split_scratch *scratch, ns_split *best);
 
 /* The left set of a category split found on this column: (n_bins + 31) / 32 words. */
 void ns_split_set(const ns_split_column *column, const ns_split_rule *rule, const ns_split_scratch *scratch,

@@ -76,7 +76,8 @@ void ns_split_number(const ns_split_column *column, const ns_split_rule *rule, n
     if (missing.n > 0) try(&c, column->feature, column->n_bins - 1, 0, minus(c.total, missing));
 }
 
-/* Sorts n (key, bin) ascending, stable: bins come in ascending, so ties stay by bin. Merges runs of 1, 2, 4, … */
+/* Sorts n (key, bin) ascending, stable: bins come in ascending, so ties stay by bin. Merges runs of 1, 2, 4,
+ * … */
 static void sort(const ns_split_scratch *scratch, int32_t n)
 {
     double *key = scratch->key, *to_key = scratch->other_key;
@@ -102,8 +103,8 @@ static void sort(const ns_split_scratch *scratch, int32_t n)
 }
 
 /* The sortable bins of the node into scratch->bin, in order; their sum into *sorted. Returns how many. */
-static int32_t order(const ns_split_column *column, const ns_split_rule *rule, const ns_split_scratch *scratch,
-                     ns_cell *sorted)
+static int32_t order(const ns_split_column *column, const ns_split_rule *rule,
+                     const ns_split_scratch *scratch, ns_cell *sorted)
 {
     int64_t least = rule->category_split_rows > 1 ? rule->category_split_rows : 1;
     int32_t n = 0;
@@ -120,8 +121,8 @@ static int32_t order(const ns_split_column *column, const ns_split_rule *rule, c
     return n;
 }
 
-void ns_split_category(const ns_split_column *column, const ns_split_rule *rule, const ns_split_scratch *scratch,
-                       ns_split *best)
+void ns_split_category(const ns_split_column *column, const ns_split_rule *rule,
+                       const ns_split_scratch *scratch, ns_split *best)
 {
     contest c = begin(column, rule, rule->l2 + rule->category_l2, best);
     ns_cell sorted;

@@ -8,12 +8,12 @@
 typedef struct ns_taker {
     int64_t n_bytes; /* counted so far */
     bool count_only;
-    bool failed;     /* a block could not be had; later ones are counted, not taken */
+    bool failed; /* a block could not be had; later ones are counted, not taken */
 } ns_taker;
 
 /*
- * A block of n elements of `size` bytes (n = 0: of one), all zero and touched, so that a lack of memory is met here.
- * Returns NULL when only counting and after a failure. The caller frees it. Local.
+ * A block of n elements of `size` bytes (n = 0: of one), all zero and touched, so that a lack of memory is
+ * met here. Returns NULL when only counting and after a failure. The caller frees it. Local.
  */
 void *ns_take(ns_taker *taker, int64_t n, size_t size);
 #endif

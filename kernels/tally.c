@@ -6,9 +6,10 @@
 #include "kernels/numerics.h"
 
 /*
- * A key is top(12) middle(10) low(10). One table of the top bits; a middle table for each top prefix asked for; a low
- * table for each 22-bit prefix asked for. While a pass runs, tables from `fresh` on hold this rank's counts; collect sums
- * them over ranks and turns each into running sums, so that a rank is found by bisection.
+ * A key is top(12) middle(10) low(10). One table of the top bits; a middle table for each top prefix asked
+ * for; a low table for each 22-bit prefix asked for. While a pass runs, tables from `fresh` on hold this
+ * rank's counts; collect sums them over ranks and turns each into running sums, so that a rank is found by
+ * bisection.
  */
 enum { TOP = 1 << 12, STEP = 1 << 10, NONE = -1 };
 
@@ -38,7 +39,8 @@ ns_status ns_tally_create(ns_tally **out)
 {
     ns_tally *tally = calloc(1, sizeof *tally);
     *out = tally;
-    if (tally == NULL) return ns_fail(NS_ENOMEM, "not enough memory to count values: %zu bytes", sizeof *tally);
+    if (tally == NULL)
+        return ns_fail(NS_ENOMEM, "not enough memory to count values: %zu bytes", sizeof *tally);
     for (int i = 0; i < TOP; i++) tally->middle_of[i] = NONE;
     return NS_OK;
 }
@@ -55,7 +57,8 @@ void ns_tally_destroy(ns_tally **tally)
 
 int64_t ns_tally_memory(int64_t n_middle, int64_t n_low)
 {
-    int64_t middle_bytes = (int64_t)(sizeof(table) + STEP * sizeof(int32_t)), low_bytes = (int64_t)sizeof(table);
+    int64_t middle_bytes = (int64_t)(sizeof(table) + STEP * sizeof(int32_t)),
+            low_bytes = (int64_t)sizeof(table);
     return (int64_t)sizeof(ns_tally) + (n_middle + GROWTH) * middle_bytes + (n_low + GROWTH) * low_bytes;
 }
 
@@ -89,7 +92,8 @@ void ns_tally_add(ns_tally *tally, const float *values, int64_t n)
         uint32_t entry = key >> 10 & (STEP - 1);
         if (m >= tally->middle.fresh) tally->middle.tables[m].count[entry]++;
         int32_t l = tally->low_of[m][entry];
-        if (l >= tally->low.fresh) tally->low.tables[l].count[key & (STEP - 1)]++; /* NONE is below any fresh */
+        if (l >= tally->low.fresh)
+            tally->low.tables[l].count[key & (STEP - 1)]++; /* NONE is below any fresh */
     }
 }
 
@@ -141,8 +145,10 @@ static const table *middle_at(ns_tally *tally, uint32_t top, int32_t *index)
         m = add_table(&tally->middle);
         if (m != NONE && tally->middle.room != room) {
             void *moved = realloc(tally->low_of, (size_t)tally->middle.room * sizeof *tally->low_of);
-            if (moved != NULL) tally->low_of = moved;
-            else m = NONE;
+            if (moved != NULL)
+                tally->low_of = moved;
+            else
+                m = NONE;
         }
         if (m == NONE) {
             tally->failed = true;
@@ -203,9 +209,9 @@ static int64_t entries_reaching(const int64_t *sums, uint32_t n, int64_t least)
 }
 
 /*
- * A key with `least` values makes every prefix of it have as many, so only such prefixes are followed; where a table is
- * not known yet, its prefix stands for at least one key, which is what lets `more than room` be answered early when
- * least is 1.
+ * A key with `least` values makes every prefix of it have as many, so only such prefixes are followed; where
+ * a table is not known yet, its prefix stands for at least one key, which is what lets `more than room` be
+ * answered early when least is 1.
  */
 bool ns_tally_runs(ns_tally *tally, int64_t least, ns_run *runs, int64_t room, int64_t *n)
 {

@@ -1,14 +1,17 @@
 #ifndef NIGHTSHIFT_KERNELS_TALLY_H
 #define NIGHTSHIFT_KERNELS_TALLY_H
 /*
- * Exact order statistics of a column that is spread over ranks and read in slabs, by counting order-preserving keys
- * (ns_key_of) in three steps of 12, 10 and 10 bits. Tables of the lower bits exist only where somebody asked:
+ * Exact order statistics of a column that is spread over ranks and read in slabs, by counting
+ * order-preserving keys (ns_key_of) in three steps of 12, 10 and 10 bits. Tables of the lower bits exist only
+ * where somebody asked:
  *
  *     ns_tally_add (all slabs), ns_tally_collect           the top 12 bits are known
  *     questions; a question that cannot be answered yet asks for the tables it lacks
- *     ns_tally_add (all slabs again), ns_tally_collect     … until no question is open: at most two passes more per question
+ *     ns_tally_add (all slabs again), ns_tally_collect     … until no question is open: at most two passes
+ * more per question
  *
- * Counts are sums over ranks, so answers depend on the multiset of values alone. NaN is left out, -0 counts as +0.
+ * Counts are sums over ranks, so answers depend on the multiset of values alone. NaN is left out, -0 counts
+ * as +0.
  */
 #include <stdbool.h>
 
@@ -24,7 +27,8 @@ void ns_tally_destroy(ns_tally **tally);
 /* Counts values for the tables that this pass is about. Local; several tallies may be added to at once. */
 void ns_tally_add(ns_tally *tally, const float *values, int64_t n);
 
-/* Ends a pass: counts become sums over ranks, the tables can be asked. Collective; every rank asked the same. */
+/* Ends a pass: counts become sums over ranks, the tables can be asked. Collective; every rank asked the same.
+ */
 void ns_tally_collect(ns_tally *tally, const ns_link *link);
 
 /* Values counted, over all ranks; from the first collect on. */
@@ -34,8 +38,8 @@ int64_t ns_tally_total(const ns_tally *tally);
 bool ns_tally_is_waiting(const ns_tally *tally);
 
 /*
- * Questions answer true, or false and ask for what they lack. Running out of memory for a table is remembered:
- * ns_tally_failed. Local, but every rank must ask the same questions.
+ * Questions answer true, or false and ask for what they lack. Running out of memory for a table is
+ * remembered: ns_tally_failed. Local, but every rank must ask the same questions.
  */
 
 /* The rank-th smallest key, 1 <= rank <= total. */
@@ -51,8 +55,8 @@ typedef struct ns_run {
 /*
  * All keys with at least `least` values, ascending.
  *   runs  out  [room]; keys beyond room are not stored
- *   n     out  how many there are, or room + 1 when there are more than room (known without asking for tables)
- * With least = 1: are there at most `room` distinct values, and which.
+ *   n     out  how many there are, or room + 1 when there are more than room (known without asking for
+ * tables) With least = 1: are there at most `room` distinct values, and which.
  */
 bool ns_tally_runs(ns_tally *tally, int64_t least, ns_run *runs, int64_t room, int64_t *n);
 

@@ -13,7 +13,8 @@ static ns_status widen(void **array, int64_t *room, int64_t wanted, size_t size)
     int64_t grown = 2 * *room < wanted ? wanted : 2 * *room;
     void *moved = realloc(*array, (size_t)grown * size);
     if (moved == NULL)
-        return ns_fail(NS_ENOMEM, "not enough memory for trees: %lld bytes", (long long)grown * (long long)size);
+        return ns_fail(NS_ENOMEM, "not enough memory for trees: %lld bytes",
+                       (long long)grown * (long long)size);
     *array = moved;
     *room = grown;
     return NS_OK;
@@ -47,7 +48,8 @@ void ns_trees_destroy(ns_trees **trees)
 ns_status ns_trees_reserve(ns_trees *trees, int64_t n_nodes, int64_t n_set_words)
 {
     if (trees->n_set_words + n_set_words > INT32_MAX) /* ns_node.set is an int32_t */
-        return ns_fail(NS_ENOMEM, "the sets of category splits outgrow 2^31 words: use fewer rounds or leaves");
+        return ns_fail(NS_ENOMEM,
+                       "the sets of category splits outgrow 2^31 words: use fewer rounds or leaves");
     int64_t room_first = trees->room_trees + 1;
     void *first = trees->first, *nodes = trees->nodes, *sets = trees->sets;
     ns_status status = widen(&first, &room_first, trees->n_trees + 2, sizeof *trees->first);
@@ -67,8 +69,7 @@ ns_status ns_trees_append(ns_trees *trees, const ns_node *nodes, int64_t n_nodes
 {
     NS_TRY(ns_trees_reserve(trees, n_nodes, n_set_words));
     memcpy(trees->nodes + trees->n_nodes, nodes, (size_t)n_nodes * sizeof *nodes);
-    if (n_set_words > 0)
-        memcpy(trees->sets + trees->n_set_words, sets, (size_t)n_set_words * sizeof *sets);
+    if (n_set_words > 0) memcpy(trees->sets + trees->n_set_words, sets, (size_t)n_set_words * sizeof *sets);
     for (int64_t i = trees->n_nodes; i < trees->n_nodes + n_nodes; i++)
         if (trees->nodes[i].set >= 0) trees->nodes[i].set += (int32_t)trees->n_set_words;
     trees->n_nodes += n_nodes;
@@ -81,7 +82,8 @@ ns_status ns_trees_append(ns_trees *trees, const ns_node *nodes, int64_t n_nodes
 void ns_trees_truncate(ns_trees *trees, int64_t n_trees)
 {
     assert(0 <= n_trees && n_trees <= trees->n_trees);
-    /* Sets lie in the order of their nodes, so the first dropped node with a set says where the kept words end. */
+    /* Sets lie in the order of their nodes, so the first dropped node with a set says where the kept words
+     * end. */
     for (int64_t i = trees->first[n_trees]; i < trees->n_nodes; i++) {
         if (trees->nodes[i].set < 0) continue;
         trees->n_set_words = trees->nodes[i].set;
@@ -97,11 +99,16 @@ ns_status ns_trees_append_all(ns_trees *trees, const ns_trees *from)
     int32_t first_word = (int32_t)trees->n_set_words;
     NS_TRY(ns_trees_reserve(trees, from->n_nodes, from->n_set_words));
     int64_t *first = realloc(trees->first, ((size_t)(first_tree + from->n_trees) + 2) * sizeof *first);
-    if (first == NULL) return ns_fail(NS_ENOMEM, "not enough memory for %lld trees", (long long)(first_tree + from->n_trees));
+    if (first == NULL)
+        return ns_fail(NS_ENOMEM, "not enough memory for %lld trees",
+                       (long long)(first_tree + from->n_trees));
     trees->first = first;
-    if (trees->room_trees < first_tree + from->n_trees + 1) trees->room_trees = first_tree + from->n_trees + 1;
-    if (from->n_nodes > 0) memcpy(trees->nodes + first_node, from->nodes, (size_t)from->n_nodes * sizeof *trees->nodes);
-    if (from->n_set_words > 0) memcpy(trees->sets + first_word, from->sets, (size_t)from->n_set_words * sizeof *trees->sets);
+    if (trees->room_trees < first_tree + from->n_trees + 1)
+        trees->room_trees = first_tree + from->n_trees + 1;
+    if (from->n_nodes > 0)
+        memcpy(trees->nodes + first_node, from->nodes, (size_t)from->n_nodes * sizeof *trees->nodes);
+    if (from->n_set_words > 0)
+        memcpy(trees->sets + first_word, from->sets, (size_t)from->n_set_words * sizeof *trees->sets);
     for (int64_t i = first_node; i < first_node + from->n_nodes; i++)
         if (trees->nodes[i].set >= 0) trees->nodes[i].set += first_word;
     for (int64_t t = 1; t <= from->n_trees; t++) trees->first[first_tree + t] = first_node + from->first[t];

@@ -8,8 +8,8 @@
 
 /* One tree for walking. */
 typedef struct ns_walk_tree {
-    const ns_node *nodes;  /* preorder */
-    const uint32_t *sets;  /* what ns_node.set counts in */
+    const ns_node *nodes; /* preorder */
+    const uint32_t *sets; /* what ns_node.set counts in */
 } ns_walk_tree;
 
 typedef struct ns_walk_loops {

@@ -141,7 +141,8 @@ static void consider(const world *w, leaf *l, const sums *bins, candidate *c, do
                 side[k].n += bins[b].n;
             }
     for (int k = 0; k < 2; k++)
-        if (side[k].n < 1 || side[k].n < w->s->min_rows || (double)side[k].h * w->unit_h < w->s->min_hessian) return;
+        if (side[k].n < 1 || side[k].n < w->s->min_rows || (double)side[k].h * w->unit_h < w->s->min_hessian)
+            return;
     c->gain = term(w, side[0], l2) + term(w, side[1], l2) - term(w, side[2], l2);
     if (!(c->gain > w->s->min_gain) || (l->best.found && c->gain <= l->best.gain)) return;
     c->found = true;
@@ -159,8 +160,10 @@ static void try_number(const world *w, leaf *l, int32_t f)
             int64_t n_left = 0, n_right = 0;
             for (int32_t b = 1; b <= last; b++) {
                 c.left[b] = b <= t;
-                if (b <= t) n_left += bins[b].n;
-                else n_right += bins[b].n;
+                if (b <= t)
+                    n_left += bins[b].n;
+                else
+                    n_right += bins[b].n;
             }
             c.left[0] = missing_left != 0;
             if (bins[0].n == 0 && (t == last || missing_left != (n_left >= n_right))) continue;
@@ -203,8 +206,10 @@ static void look(const world *w, leaf *l)
     if (w->s->max_depth > 0 && (int32_t)strlen(l->path) >= w->s->max_depth) return;
     for (int32_t f = 0; f < w->t->n_features; f++) {
         if (!may[f]) continue;
-        if (w->t->kind[f] == NS_NUMBER) try_number(w, l, f);
-        else try_category(w, l, f);
+        if (w->t->kind[f] == NS_NUMBER)
+            try_number(w, l, f);
+        else
+            try_category(w, l, f);
     }
 }
 
@@ -221,7 +226,8 @@ static int32_t add_leaf(world *w, const leaf *parent, char side, const candidate
     }
     l->hash = parent == NULL ? 1 : ns_path_hash(parent->hash, side == 'R');
     for (int64_t i = 0; i < w->t->n_rows; i++)
-        l->has[i] = parent == NULL || (parent->has[i] && split->left[w->bin[split->feature][i]] == (side == 'L'));
+        l->has[i] =
+            parent == NULL || (parent->has[i] && split->left[w->bin[split->feature][i]] == (side == 'L'));
     look(w, l);
     return w->n_leaves++;
 }
@@ -280,7 +286,8 @@ static int32_t leaf_value(const world *w, const leaf *l, int64_t *n_rows)
 }
 
 /* Nodes in preorder; moves margins. Returns the index after the subtree. */
-static int32_t write_node(world *w, int32_t index, ns_node *nodes, uint32_t *sets, int64_t *n_words, int32_t at)
+static int32_t write_node(world *w, int32_t index, ns_node *nodes, uint32_t *sets, int64_t *n_words,
+                          int32_t at)
 {
     const leaf *l = &w->leaves[index];
     ns_node *node = &nodes[at];
@@ -349,7 +356,8 @@ static void sum_losses(const world *w, ns_i128 losses[2])
     losses[0] = losses[1] = 0;
     for (int64_t i = 0; i < w->t->n_rows; i++) {
         double m = (double)w->margin[i] / 67108864.0;
-        losses[i >= w->t->n_train] += rounded(ldexp(w->w[i] * ns_log1p_exp(w->t->label[i] == 1.0f ? -m : m), 40));
+        losses[i >= w->t->n_train] +=
+            rounded(ldexp(w->w[i] * ns_log1p_exp(w->t->label[i] == 1.0f ? -m : m), 40));
     }
 }
 

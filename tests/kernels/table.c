@@ -6,7 +6,7 @@
 #include "kernels/philox.h"
 #include "tests/check.h"
 
-/* Uniform in [0, 1), the same everywhere. */
+/* Tables are the same everywhere: no library mathematics but floor. Uniform in [0, 1). */
 static double uniform(uint32_t column, int64_t row)
 {
     ns_stream stream = ns_stream_of(2026, 200 + column, 0, 0);
@@ -21,14 +21,22 @@ static float number_at(int32_t f, int64_t row, bool coarse)
     double u = uniform((uint32_t)f, row);
     if (coarse) return (float)floor(4.0 * u);
     switch (f) {
-    case 0: return (float)(20.0 + 70.0 * u);
-    case 1: return (float)floor(100.0 * u);
-    case 2: return uniform(50, row) < 0.3 ? NAN : (float)(u * u * u);
-    case 3: return u < 0.7 ? 0.0f : (float)u;
-    case 4: return u < 0.5 ? 1.0f : -0.0f;
-    case 5: return 3.0f;
-    case 6: return NAN;
-    default: return u < 0.9 ? NAN : (float)u;
+    case 0:
+        return (float)(20.0 + 70.0 * u);
+    case 1:
+        return (float)floor(100.0 * u);
+    case 2:
+        return uniform(50, row) < 0.3 ? NAN : (float)(u * u * u);
+    case 3:
+        return u < 0.7 ? 0.0f : (float)u;
+    case 4:
+        return u < 0.5 ? 1.0f : -0.0f;
+    case 5:
+        return 3.0f;
+    case 6:
+        return NAN;
+    default:
+        return u < 0.9 ? NAN : (float)u;
     }
 }
 
@@ -38,7 +46,8 @@ static int32_t bin_at(int32_t c, int64_t row)
     double u = uniform(20 + (uint32_t)c, row);
     if (u < 0.1) return 0;
     if (u < 0.15) return 1;
-    return 2 + (int32_t)(pow((u - 0.15) / 0.85, 4.0) * (category_bins[c] - 2));
+    double v = (u - 0.15) / 0.85;
+    return 2 + (int32_t)(v * v * v * v * (category_bins[c] - 2));
 }
 
 static double logit_at(const test_table *t, int64_t row)
@@ -47,14 +56,14 @@ static double logit_at(const test_table *t, int64_t row)
     if (isnan(t->number[2][row])) x += 0.7;
     if (t->number[3][row] == 0.0f) x -= 0.4;
     for (int32_t f = N_NUMBERS; f < t->n_features; f++)
-        x += 0.6 * sin(1.7 * t->bin[f][row]); /* some levels raise the risk, some lower it */
+        x += 1.4 * (uniform(40 + (uint32_t)f, t->bin[f][row]) - 0.5); /* each level's own share */
     return x;
 }
 
 static float weight_at(test_weights weights, int64_t row)
 {
     if (row % 31 == 7) return 0.0f;
-    return (float)(weights == WEIGHTS_MILD ? 0.5 + uniform(61, row) : pow(10.0, 6.0 * uniform(61, row) - 2.0));
+    return (float)(weights == WEIGHTS_MILD ? 0.5 + uniform(61, row) : ns_exp(14.0 * uniform(61, row) - 4.0));
 }
 
 void test_table_make(test_table *t, const test_recipe *recipe)
@@ -71,12 +80,16 @@ void test_table_make(test_table *t, const test_recipe *recipe)
     t->row_number = calloc(rows, sizeof *t->row_number);
     for (int32_t f = 0; f < t->n_features; f++) {
         t->kind[f] = f < N_NUMBERS ? NS_NUMBER : NS_CATEGORY;
-        if (f < N_NUMBERS) t->number[f] = calloc(rows, sizeof **t->number);
-        else t->bin[f] = calloc(rows, sizeof **t->bin);
+        if (f < N_NUMBERS)
+            t->number[f] = calloc(rows, sizeof **t->number);
+        else
+            t->bin[f] = calloc(rows, sizeof **t->bin);
         if (f >= N_NUMBERS) t->n_bins[f] = category_bins[f - N_NUMBERS];
         for (int64_t i = 0; i < t->n_rows; i++) {
-            if (f < N_NUMBERS) t->number[f][i] = number_at(f, i, recipe->coarse);
-            else t->bin[f][i] = bin_at(f - N_NUMBERS, i);
+            if (f < N_NUMBERS)
+                t->number[f][i] = number_at(f, i, recipe->coarse);
+            else
+                t->bin[f][i] = bin_at(f - N_NUMBERS, i);
         }
     }
     for (int64_t i = 0; i < t->n_rows; i++) {
@@ -102,10 +115,21 @@ void test_table_free(test_table *t)
 
 ns_forest_settings test_settings(void)
 {
-    return (ns_forest_settings){.objective = NS_BINARY, .seed = 7, .learning_rate = 0.1, .max_leaves = 31, .l2 = 1.0,
-                                .min_rows = 20, .min_hessian = 1e-3, .max_bins = 255, .category_smoothing = 200.0,
-                                .category_l2 = 10.0, .category_split_rows = 100, .row_sample = 1.0,
-                                .column_sample = 1.0, .column_sample_node = 1.0, .batch = 8};
+    return (ns_forest_settings){.objective = NS_BINARY,
+                                .seed = 7,
+                                .learning_rate = 0.1,
+                                .max_leaves = 31,
+                                .l2 = 1.0,
+                                .min_rows = 20,
+                                .min_hessian = 1e-3,
+                                .max_bins = 255,
+                                .category_smoothing = 200.0,
+                                .category_l2 = 10.0,
+                                .category_split_rows = 100,
+                                .row_sample = 1.0,
+                                .column_sample = 1.0,
+                                .column_sample_node = 1.0,
+                                .batch = 8};
 }
 
 test_way test_plain_way(void)
@@ -134,14 +158,19 @@ static void shuffle(int64_t *rows, int64_t n, uint32_t seed)
 static void local_make(local *l, const test_table *t, const test_way *way)
 {
     size_t room = (size_t)t->n_rows + 1;
-    *l = (local){.row = calloc(room, sizeof *l->row), .row_number = calloc(room, sizeof *l->row_number),
-                 .label = calloc(room, sizeof *l->label), .weight = calloc(room, sizeof *l->weight),
-                 .number = calloc(room, sizeof *l->number), .bin = calloc(room, sizeof *l->bin)};
+    *l = (local){.row = calloc(room, sizeof *l->row),
+                 .row_number = calloc(room, sizeof *l->row_number),
+                 .label = calloc(room, sizeof *l->label),
+                 .weight = calloc(room, sizeof *l->weight),
+                 .number = calloc(room, sizeof *l->number),
+                 .bin = calloc(room, sizeof *l->bin)};
     for (int64_t i = 0; i < t->n_rows; i++) {
         if (way->rank_of != NULL && way->rank_of(i, way->link.n_ranks) != way->link.rank) continue;
         l->row[l->n_train + l->n_valid] = i;
-        if (i < t->n_train) l->n_train++;
-        else l->n_valid++;
+        if (i < t->n_train)
+            l->n_train++;
+        else
+            l->n_valid++;
     }
     shuffle(l->row, l->n_train, way->shuffle);
     shuffle(l->row + l->n_train, l->n_valid, way->shuffle);
@@ -164,31 +193,44 @@ static void local_free(local *l)
 
 typedef enum pass { COUNT, BIN } pass;
 
-static void feed(ns_forest *f, const ns_forest_ops *ops, const test_table *t, local *l, int32_t feature, pass what,
-                 int64_t slab_rows)
+static void feed(ns_forest *f, const ns_forest_ops *ops, const test_table *t, local *l, int32_t feature,
+                 pass what, int64_t slab_rows)
 {
     int64_t n = what == COUNT ? l->n_train : l->n_train + l->n_valid;
     for (int64_t i = 0; i < n; i++) {
-        if (t->kind[feature] == NS_NUMBER) l->number[i] = t->number[feature][l->row[i]];
-        else l->bin[i] = t->bin[feature][l->row[i]];
+        if (t->kind[feature] == NS_NUMBER)
+            l->number[i] = t->number[feature][l->row[i]];
+        else
+            l->bin[i] = t->bin[feature][l->row[i]];
     }
     for (int64_t from = 0; from < n; from += slab_rows) {
-        ns_slab slab = {.feature = feature, .first_row = from, .n_rows = n - from < slab_rows ? n - from : slab_rows};
-        if (t->kind[feature] == NS_NUMBER) slab.number = l->number + from;
-        else slab.bin = l->bin + from;
-        if (what == COUNT) CHECK_OK(ops->count_slab(f, &slab));
-        else CHECK_OK(ops->bin_slab(f, &slab));
+        ns_slab slab = {
+            .feature = feature, .first_row = from, .n_rows = n - from < slab_rows ? n - from : slab_rows};
+        if (t->kind[feature] == NS_NUMBER)
+            slab.number = l->number + from;
+        else
+            slab.bin = l->bin + from;
+        if (what == COUNT)
+            CHECK_OK(ops->count_slab(f, &slab));
+        else
+            CHECK_OK(ops->bin_slab(f, &slab));
         if (n - from <= slab_rows) break;
     }
 }
 
-static void prepare(ns_forest **f, ns_device *device, const test_table *t, local *l, const ns_forest_settings *settings,
-                    const test_way *way)
+static void prepare(ns_forest **f, ns_device *device, const test_table *t, local *l,
+                    const ns_forest_settings *settings, const test_way *way)
 {
     const ns_forest_ops *ops = device->forest;
-    ns_forest_plan plan = {.settings = *settings, .n_train = l->n_train, .n_valid = l->n_valid,
-                           .n_train_global = t->n_train, .n_features = t->n_features, .kind = t->kind,
-                           .n_bins = t->n_bins, .row_number = l->row_number, .label = l->label,
+    ns_forest_plan plan = {.settings = *settings,
+                           .n_train = l->n_train,
+                           .n_valid = l->n_valid,
+                           .n_train_global = t->n_train,
+                           .n_features = t->n_features,
+                           .kind = t->kind,
+                           .n_bins = t->n_bins,
+                           .row_number = l->row_number,
+                           .label = l->label,
                            .weight = t->weight == NULL ? NULL : l->weight};
     CHECK_OK(ops->create(f, device, &plan));
     int32_t batch = way->slab < 1000 ? 3 : t->n_features;
@@ -216,7 +258,8 @@ static uint64_t hash_of(const test_result *r, int32_t n_features)
     for (int64_t t = 0; t <= r->trees->n_trees; t++) h = mixed(h, (uint64_t)r->trees->first[t]);
     for (int64_t i = 0; i < r->trees->n_nodes; i++) {
         const ns_node *n = &r->trees->nodes[i];
-        const int64_t fields[] = {n->feature, n->right, n->threshold, n->set, n->missing_left, n->leaf, n->n_rows};
+        const int64_t fields[] = {n->feature,      n->right, n->threshold, n->set,
+                                  n->missing_left, n->leaf,  n->n_rows};
         for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) h = mixed(h, (uint64_t)fields[k]);
         h = mixed(h, ns_bits(n->gain));
     }
@@ -231,7 +274,8 @@ static uint64_t hash_of(const test_result *r, int32_t n_features)
     return h;
 }
 
-static void read_back(test_result *r, const ns_forest_ops *ops, ns_forest *f, const local *l, const test_table *t)
+static void read_back(test_result *r, const ns_forest_ops *ops, ns_forest *f, const local *l,
+                      const test_table *t)
 {
     int64_t n = l->n_train + l->n_valid;
     int64_t *margin = malloc(((size_t)n + 1) * sizeof *margin);
@@ -297,8 +341,14 @@ void test_score(const test_result *r, const test_table *t, int n_threads, int64_
         cuts[f] = r->cuts[f];
         columns[f] = t->kind[f] == NS_NUMBER ? (const void *)t->number[f] : (const void *)t->bin[f];
     }
-    ns_scorer_plan plan = {.trees = r->trees, .n_features = t->n_features, .kind = t->kind, .cuts = cuts,
-                           .n_cuts = r->n_cuts, .n_bins = t->n_bins, .base = r->base, .k = r->k};
+    ns_scorer_plan plan = {.trees = r->trees,
+                           .n_features = t->n_features,
+                           .kind = t->kind,
+                           .cuts = cuts,
+                           .n_cuts = r->n_cuts,
+                           .n_bins = t->n_bins,
+                           .base = r->base,
+                           .k = r->k};
     ns_link alone = ns_link_alone();
     ns_device *device;
     ns_scorer *scorer;

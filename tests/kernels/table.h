@@ -11,10 +11,10 @@ typedef enum test_weights { WEIGHTS_NONE, WEIGHTS_MILD, WEIGHTS_SIX_ORDERS } tes
 typedef struct test_recipe {
     int64_t n_train, n_valid;
     test_weights weights;
-    double steep;    /* the true logit is multiplied by it: 1, or 8 for margins beyond 16 */
-    double offset;   /* added to it: -9 for labels of one in ten thousand */
+    double steep;  /* the true logit is multiplied by it: 1, or 8 for margins beyond 16 */
+    double offset; /* added to it: -9 for labels of one in ten thousand */
     bool no_categories;
-    bool coarse;     /* numbers of four values only: gains tie */
+    bool coarse; /* numbers of four values only: gains tie */
 } test_recipe;
 
 typedef struct test_table {
@@ -40,9 +40,9 @@ typedef struct test_way {
     int n_threads;
     ns_link link;
     int (*rank_of)(int64_t row, int n_ranks); /* NULL: every row is here */
-    uint32_t shuffle;    /* 0: rows in order; else a seed for another order */
-    int64_t slab;        /* rows of a slab */
-    int64_t resume_at;   /* rounds after which the forest is destroyed and made anew; 0: never */
+    uint32_t shuffle;                         /* 0: rows in order; else a seed for another order */
+    int64_t slab;                             /* rows of a slab */
+    int64_t resume_at; /* rounds after which the forest is destroyed and made anew; 0: never */
 } test_way;
 
 test_way test_plain_way(void);
@@ -52,18 +52,19 @@ typedef struct test_result {
     ns_trees *trees;
     int64_t n_rounds;
     ns_round *rounds;
-    int64_t *margin;      /* [n_rows] in the table's order */
+    int64_t *margin; /* [n_rows] in the table's order */
     float cuts[16][254];
     int32_t n_cuts[16];
     int64_t base;
     int32_t k;
-    uint64_t hash;        /* of all but margin */
+    uint64_t hash; /* of all but margin */
 } test_result;
 
-void test_train(test_result *result, const test_table *table, const ns_forest_settings *settings, int64_t n_rounds,
-                const test_way *way);
+void test_train(test_result *result, const test_table *table, const ns_forest_settings *settings,
+                int64_t n_rounds, const test_way *way);
 void test_result_free(test_result *result);
 
 /* Margins (n_rows) and risks of the table's rows from the trees. */
-void test_score(const test_result *result, const test_table *table, int n_threads, int64_t *margin, float *risk);
+void test_score(const test_result *result, const test_table *table, int n_threads, int64_t *margin,
+                float *risk);
 #endif

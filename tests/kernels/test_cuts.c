@@ -29,7 +29,8 @@ static int64_t make(test_shape shape, uint64_t seed, int64_t n)
     return m;
 }
 
-/* The rule of cuts.h on the sorted keys, written as it is said there: a flag for each distinct value that is a cut. */
+/* The rule of cuts.h on the sorted keys, written as it is said there: a flag for each distinct value that is
+ * a cut. */
 typedef struct distinct {
     uint32_t key;
     int64_t count;
@@ -48,8 +49,10 @@ static void cut_light(int64_t n, int64_t bins)
 {
     int64_t light = 0, before = 0, n_heavy = 0, n_runs = count_runs(n);
     for (int64_t i = 0; i < n; i++) {
-        if (each[i].heavy) n_heavy++;
-        else light += each[i].count;
+        if (each[i].heavy)
+            n_heavy++;
+        else
+            light += each[i].count;
     }
     int64_t spare = bins - n_heavy - n_runs;
     for (int64_t i = 0; i < n;) {
@@ -142,7 +145,11 @@ static void check_cuts(test_shape shape, int64_t n, int32_t bins)
     int32_t n_want = m > 0 ? slow_cuts(m, bins, want) : 0;
     assert_true(n_want <= bins - 1);
     for (int slabs = 0; slabs < 3; slabs++) {
-        int32_t n_got = fast_cuts(n, bins, slabs == 0 ? MAX_ROWS : slabs == 1 ? 97 : 1, slabs == 1, got, &passes);
+        int32_t n_got = fast_cuts(n, bins,
+                                  slabs == 0   ? MAX_ROWS
+                                  : slabs == 1 ? 97
+                                               : 1,
+                                  slabs == 1, got, &passes);
         assert_int_equal(n_got, n_want);
         assert_memory_equal(got, want, sizeof got); /* the guard behind the last cut too */
         if (n > 3000) break;
@@ -156,7 +163,8 @@ static void cuts_are_those_of_sorting(void **state)
     const int32_t bins[] = {2, 3, 4, 7, 16, 64, 254, 255};
     for (int shape = 0; shape < N_SHAPES; shape++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-            for (size_t b = 0; b < sizeof bins / sizeof *bins; b++) check_cuts((test_shape)shape, sizes[s], bins[b]);
+            for (size_t b = 0; b < sizeof bins / sizeof *bins; b++)
+                check_cuts((test_shape)shape, sizes[s], bins[b]);
 }
 
 /* Bin sizes as the rule promises: heavies alone, no bin of others much above its share. */
@@ -176,8 +184,10 @@ static void bins_are_even(void **state)
         zeros += values[i] == 0.0f;
     }
     for (int32_t b = 0; b <= n_cuts; b++) {
-        if (b < n_cuts && cuts[b] == 0.0f) assert_int_equal(counts[b], zeros);
-        else assert_in_range(counts[b], (n - zeros) / 254 - 2, (n - zeros) / 254 + 2);
+        if (b < n_cuts && cuts[b] == 0.0f)
+            assert_int_equal(counts[b], zeros);
+        else
+            assert_in_range(counts[b], (n - zeros) / 254 - 2, (n - zeros) / 254 + 2);
     }
 }
 
@@ -201,8 +211,10 @@ static void ranks_are_those_of_sorting(void **state)
             known = true;
             for (int64_t rank = 1; rank <= m; rank += 1 + m / 50) {
                 uint32_t key = 0;
-                if (ns_tally_at(tally, rank, &key)) assert_int_equal(key, sorted[rank - 1]);
-                else known = false;
+                if (ns_tally_at(tally, rank, &key))
+                    assert_int_equal(key, sorted[rank - 1]);
+                else
+                    known = false;
             }
         }
         ns_tally_destroy(&tally);

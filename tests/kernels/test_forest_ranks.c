@@ -9,10 +9,10 @@
 static MPI_Comm comm;
 
 static const test_recipe recipes[] = {
-    {.n_train = 12000, .n_valid = 1500, .steep = 1.0},
-    {.n_train = 12000, .n_valid = 1500, .steep = 8.0, .weights = WEIGHTS_MILD},
-    {.n_train = 12000, .n_valid = 1500, .steep = 1.0, .offset = -8.0},
-    {.n_train = 12000, .n_valid = 1500, .steep = 1.0, .weights = WEIGHTS_SIX_ORDERS},
+    {.n_train = 6000, .n_valid = 800, .steep = 1.0},
+    {.n_train = 6000, .n_valid = 800, .steep = 8.0, .weights = WEIGHTS_MILD},
+    {.n_train = 6000, .n_valid = 800, .steep = 1.0, .offset = -6.0},
+    {.n_train = 6000, .n_valid = 800, .steep = 1.0, .weights = WEIGHTS_SIX_ORDERS},
 };
 
 static void ranks_do_not_matter(void **state)
@@ -56,8 +56,11 @@ static ns_status create_on_first(const float *label, int64_t n)
     ns_link link = test_link(&comm);
     int64_t row_number[4] = {0, 1, 2, 3};
     CHECK_OK(ns_device_open(&device, "cpu", 1, &link));
-    ns_forest_plan plan = {.settings = test_settings(), .n_train = link.rank == 0 ? n : 0, .n_train_global = n,
-                           .row_number = row_number, .label = label};
+    ns_forest_plan plan = {.settings = test_settings(),
+                           .n_train = link.rank == 0 ? n : 0,
+                           .n_train_global = n,
+                           .row_number = row_number,
+                           .label = label};
     ns_status status = device->forest->create(&forest, device, &plan);
     device->forest->destroy(&forest);
     ns_device_close(&device);

@@ -1,4 +1,5 @@
-/* Each allocation of kernels/ fails once: the call says NS_ENOMEM and leaves nothing behind (the sanitizers look). */
+/* Each allocation of kernels/ fails once: the call says NS_ENOMEM and leaves nothing behind (the sanitizers
+ * look). */
 #include "tests/check.h"
 
 #include <stdbool.h>
@@ -59,7 +60,8 @@ static ns_status count(ns_device *device, ns_forest *forest)
         NS_TRY(device->forest->count_done(forest, 0, FEATURES, &more));
     }
     for (int32_t f = 0; f < FEATURES; f++) {
-        ns_slab slab = {.feature = f, .n_rows = ROWS, .number = f < 2 ? number[f] : NULL, .bin = f < 2 ? NULL : bin};
+        ns_slab slab = {
+            .feature = f, .n_rows = ROWS, .number = f < 2 ? number[f] : NULL, .bin = f < 2 ? NULL : bin};
         NS_TRY(device->forest->bin_slab(forest, &slab));
     }
     return NS_OK;
@@ -72,8 +74,13 @@ static ns_status score(ns_device *device, const ns_forest *forest, const ns_tree
     int32_t n_cuts[FEATURES];
     const void *columns[FEATURES] = {number[0], number[1], bin};
     for (int32_t f = 0; f < FEATURES; f++) device->forest->cuts(forest, f, &cuts[f], &n_cuts[f]);
-    ns_scorer_plan plan = {.trees = trees, .n_features = FEATURES, .kind = kind, .cuts = cuts, .n_cuts = n_cuts,
-                           .n_bins = n_bins, .k = 26};
+    ns_scorer_plan plan = {.trees = trees,
+                           .n_features = FEATURES,
+                           .kind = kind,
+                           .cuts = cuts,
+                           .n_cuts = n_cuts,
+                           .n_bins = n_bins,
+                           .k = 26};
     ns_scorer *scorer;
     ns_status status = device->scorer->create(&scorer, device, &plan);
     if (status != NS_OK) {
@@ -93,11 +100,27 @@ static ns_status all(ns_trees **trees)
     ns_device *device = NULL;
     ns_forest *forest = NULL;
     ns_round round;
-    ns_forest_settings settings = {.learning_rate = 0.1, .max_leaves = 8, .l2 = 1.0, .min_rows = 20, .max_bins = 255,
-                                   .category_smoothing = 200.0, .category_l2 = 10.0, .category_split_rows = 5,
-                                   .row_sample = 1.0, .column_sample = 1.0, .column_sample_node = 1.0, .batch = 4};
-    ns_forest_plan plan = {.settings = settings, .n_train = ROWS, .n_train_global = ROWS, .n_features = FEATURES,
-                           .kind = kind, .n_bins = n_bins, .row_number = row_number, .label = label, .weight = weight};
+    ns_forest_settings settings = {.learning_rate = 0.1,
+                                   .max_leaves = 8,
+                                   .l2 = 1.0,
+                                   .min_rows = 20,
+                                   .max_bins = 255,
+                                   .category_smoothing = 200.0,
+                                   .category_l2 = 10.0,
+                                   .category_split_rows = 5,
+                                   .row_sample = 1.0,
+                                   .column_sample = 1.0,
+                                   .column_sample_node = 1.0,
+                                   .batch = 4};
+    ns_forest_plan plan = {.settings = settings,
+                           .n_train = ROWS,
+                           .n_train_global = ROWS,
+                           .n_features = FEATURES,
+                           .kind = kind,
+                           .n_bins = n_bins,
+                           .row_number = row_number,
+                           .label = label,
+                           .weight = weight};
     ns_status status = ns_trees_create(trees);
     if (status == NS_OK) status = ns_device_open(&device, "cpu", 2, &alone);
     if (status == NS_OK) status = device->forest->create(&forest, device, &plan);

@@ -1,6 +1,6 @@
 /*
- * The inner loops of every instruction set that this processor has: against loops written here, with the same bits from
- * all of them. Outputs are followed by guard values.
+ * The inner loops of every instruction set that this processor has: against loops written here, with the same
+ * bits from all of them. Outputs are followed by guard values.
  */
 #include "tests/check.h"
 
@@ -24,8 +24,10 @@ static int find_levels(void **state)
     for (int i = 0; i < 3; i++) {
         const ns_level *level;
         ns_status status = ns_level_pick(&level, names[i]);
-        if (status == NS_OK) levels[n_levels++] = level;
-        else if (status != NS_EUNAVAILABLE) return 1;
+        if (status == NS_OK)
+            levels[n_levels++] = level;
+        else if (status != NS_EUNAVAILABLE)
+            return 1;
         ns_error_clear();
     }
     return n_levels > 0 ? 0 : 1;
@@ -63,8 +65,11 @@ static void values_get_their_bins(void **state)
             ns_padded_cuts padded;
             ns_pad_cuts(&padded, cuts, n_cuts[c]);
             for (int64_t i = 0; i < MAX_ROWS; i++)
-                x[i] = i % 7 == 0 ? NAN : i % 11 == 0 ? -INFINITY : i % 13 == 0 ? INFINITY : i % 17 == 0 ? -0.0f
-                     : (float)(word_of(1, i) % 600) / 8.0f - 15.0f;
+                x[i] = i % 7 == 0    ? NAN
+                       : i % 11 == 0 ? -INFINITY
+                       : i % 13 == 0 ? INFINITY
+                       : i % 17 == 0 ? -0.0f
+                                     : (float)(word_of(1, i) % 600) / 8.0f - 15.0f;
             for (int64_t step = 1; step <= 3; step += 2) {
                 int64_t n = step == 1 ? MAX_ROWS : 1001;
                 fill(out, sizeof out);
@@ -80,7 +85,8 @@ static void values_get_their_bins(void **state)
         }
 }
 
-/* Rows for gradients and losses: margins beyond 16, both labels, weights over six orders of magnitude and 0. */
+/* Rows for gradients and losses: margins beyond 16, both labels, weights over six orders of magnitude and 0.
+ */
 static int64_t margin[MAX_ROWS], row_number[MAX_ROWS];
 static float label[MAX_ROWS], weight[MAX_ROWS];
 
@@ -97,8 +103,13 @@ static void make_rows(void)
 
 static ns_gradient_rows rows_of(const float *w, double *g, double *h)
 {
-    return (ns_gradient_rows){.margin = margin, .label = label, .weight = w, .row_number = row_number,
-                              .unit = 0x1p-26, .g = g, .h = h};
+    return (ns_gradient_rows){.margin = margin,
+                              .label = label,
+                              .weight = w,
+                              .row_number = row_number,
+                              .unit = 0x1p-26,
+                              .g = g,
+                              .h = h};
 }
 
 static void gradients_are_those_of_the_loss(void **state)
@@ -115,7 +126,8 @@ static void gradients_are_those_of_the_loss(void **state)
                 int64_t max[2] = {0, 0}, want[2] = {0, 0};
                 levels[l]->gradient->binary(&rows, 0, sizes[s], max);
                 for (int64_t i = 0; i < sizes[s]; i++) {
-                    long double m = (long double)margin[i] * 0x1p-26L, w = weighted ? (long double)weight[i] : 1.0L;
+                    long double m = (long double)margin[i] * 0x1p-26L,
+                                w = weighted ? (long double)weight[i] : 1.0L;
                     long double up = 1.0L / (1.0L + expl(-m)), down = 1.0L / (1.0L + expl(m));
                     long double want_g = label[i] > 0.5f ? -down * w : up * w;
                     assert_true(fabsl((long double)g[l][i] - want_g) <= 1e-15L * fabsl(want_g));
@@ -162,7 +174,8 @@ static void rounding_is_that_of_the_header(void **state)
                 levels[l]->gradient->round_wide(&rows, &how_wide, 0, sizes[s], wide);
                 for (int64_t i = 0; i < sizes[s]; i++) {
                     uint32_t r = ns_stream_word(&how.stream, (uint64_t)row_number[i]);
-                    int64_t q_g = slow_round(g[i], how.scale_g, r & 0xffff), q_h = slow_round(h[i], how.scale_h, r >> 16);
+                    int64_t q_g = slow_round(g[i], how.scale_g, r & 0xffff),
+                            q_h = slow_round(h[i], how.scale_h, r >> 16);
                     assert_true(llabs(q_g) <= 4095 && q_h >= 0 && q_h <= 4095);
                     assert_int_equal(narrow[i], q_g * 4096 + q_h);
                     /* In double the sum may round up to the next integer where long double's does not. */
@@ -203,8 +216,10 @@ static void histograms_are_sums(void **state)
     static int64_t wide[MAX_ROWS];
     static uint64_t add[2 * NS_HISTOGRAM_ROWS], sums[NS_LANES * NS_BYTE_BINS * 2];
     static ns_cell got[NS_BYTE_BINS], want[NS_BYTE_BINS];
-    for (int64_t i = 0; i < (int64_t)sizeof tile; i++) tile[i] = (uint8_t)(i % 3 == 0 ? 7 : word_of(5, i) & 255);
-    for (int64_t i = 0; i < MAX_ROWS; i++) { /* extremes first: 8191 rows of them must not overflow a packed word */
+    for (int64_t i = 0; i < (int64_t)sizeof tile; i++)
+        tile[i] = (uint8_t)(i % 3 == 0 ? 7 : word_of(5, i) & 255);
+    for (int64_t i = 0; i < MAX_ROWS;
+         i++) { /* extremes first: 8191 rows of them must not overflow a packed word */
         int64_t g = i < 9000 ? -4095 : i < 18000 ? 4095 : (int64_t)(word_of(6, i) % 8191) - 4095;
         int64_t h = i < 18000 ? 4095 : (int64_t)(word_of(7, i) % 4096);
         narrow[i] = (int32_t)(g * 4096 + h);
@@ -238,8 +253,10 @@ static void histograms_are_sums(void **state)
                             cell->h += h;
                             cell->n++;
                         }
-                        if (is_wide) loops->flush_wide(sums + 2 * c * NS_BYTE_BINS, NS_BYTE_BINS, got);
-                        else loops->flush_narrow(sums + c * NS_BYTE_BINS, NS_BYTE_BINS, got);
+                        if (is_wide)
+                            loops->flush_wide(sums + 2 * c * NS_BYTE_BINS, NS_BYTE_BINS, got);
+                        else
+                            loops->flush_narrow(sums + c * NS_BYTE_BINS, NS_BYTE_BINS, got);
                         assert_memory_equal(got, want, sizeof want);
                     }
                     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) assert_int_equal(sums[i], 0);
@@ -273,10 +290,14 @@ static void wide_columns_and_siblings_are_sums(void **state)
                 ns_cell cell = {(w - h) / unit, h, 1}, *to = &want[bin[i]];
                 if (i >= part) *to = (ns_cell){to->g + cell.g, to->h + cell.h, to->n + 1};
             }
-            if (is_wide) loops->column_wide(bin, wide, row, part, got);
-            else loops->column_narrow(bin, narrow, row, part, got);
-            if (is_wide) loops->column_wide(bin, wide, row, ROWS, all);
-            else loops->column_narrow(bin, narrow, row, ROWS, all);
+            if (is_wide)
+                loops->column_wide(bin, wide, row, part, got);
+            else
+                loops->column_narrow(bin, narrow, row, part, got);
+            if (is_wide)
+                loops->column_wide(bin, wide, row, ROWS, all);
+            else
+                loops->column_narrow(bin, narrow, row, ROWS, all);
             loops->subtract(all, got, BINS);
             assert_memory_equal(all, want, sizeof want);
             assert_true(got[BINS].n == 0 && got[BINS].g == 0);
@@ -313,8 +334,10 @@ static void rows_part_and_keep_their_order(void **state)
                                              : loops->bytes(tile + 3, table, row, n, out);
                     loops->place(out, n, n_left, left, right);
                     for (int64_t i = 0; i < n; i++) {
-                        if (table[bin[row[i]]]) assert_int_equal(left[at_left++], row[i]);
-                        else assert_int_equal(right[at_right++], row[i]);
+                        if (table[bin[row[i]]])
+                            assert_int_equal(left[at_left++], row[i]);
+                        else
+                            assert_int_equal(right[at_right++], row[i]);
                     }
                     assert_int_equal(at_left, n_left);
                     check_guard(out, (size_t)n * sizeof *out, sizeof out);
@@ -389,8 +412,11 @@ static void losses_are_those_of_the_margin(void **state)
                 memcpy(moved, margin, (size_t)sizes[s] * sizeof *moved);
                 levels[l]->loss->add(moved, leaf, value, 0, sizes[s]);
                 check_guard(moved, (size_t)sizes[s] * sizeof *moved, sizeof moved);
-                ns_loss_rows rows = {.margin = moved, .label = label, .weight = weighted ? weight : NULL,
-                                     .weight_scale = 0x1p-10, .unit = 0x1p-26};
+                ns_loss_rows rows = {.margin = moved,
+                                     .label = label,
+                                     .weight = weighted ? weight : NULL,
+                                     .weight_scale = 0x1p-10,
+                                     .unit = 0x1p-26};
                 ns_loss_sum got = {0, 0};
                 levels[l]->loss->binary(&rows, 0, sizes[s], &got);
                 long double want = 0;
@@ -398,7 +424,8 @@ static void losses_are_those_of_the_margin(void **state)
                     assert_int_equal(moved[i], margin[i] + value[i % 3]);
                     long double m = (long double)moved[i] * 0x1p-26L;
                     if (label[i] > 0.5f) m = -m;
-                    want += (weighted ? (long double)weight[i] * 0x1p-10L : 1.0L) * (fmaxl(m, 0) + log1pl(expl(-fabsl(m))));
+                    want += (weighted ? (long double)weight[i] * 0x1p-10L : 1.0L) *
+                            (fmaxl(m, 0) + log1pl(expl(-fabsl(m))));
                 }
                 long double sum = ((long double)got.high * 0x1p32L + (long double)got.low) * 0x1p-40L;
                 assert_true(fabsl(sum - want) <= 1e-9L * want);

@@ -32,7 +32,8 @@ static void exp_is_within_one_ulp(void **state)
         if (x > -708.0 && x < 709.0 && !(error <= worst)) worst = error;
     }
     assert_true(worst < 1.0); /* 0.97 measured */
-    for (uint64_t i = 0; i < 100000; i++) { /* subnormal results: half a step of 2^-1074, and the error before */
+    for (uint64_t i = 0; i < 100000;
+         i++) { /* subnormal results: half a step of 2^-1074, and the error before */
         double x = -708.5 - 36.0 * uniform(i);
         assert_true(fabsl((long double)ns_exp(x) - expl((long double)x)) <= 0.6L * 0x1p-1074L + 0x1p-1075L);
     }
@@ -43,7 +44,8 @@ static void log_is_within_one_ulp(void **state)
     (void)state;
     double worst = 0;
     for (uint64_t i = 0; i < 2000000; i++) {
-        double x = i % 2 == 0 ? 0.5 + 1.5 * uniform(i) : ldexp(0.5 + uniform(i), (int)(uniform(i + 7) * 2000) - 1000);
+        double x = i % 2 == 0 ? 0.5 + 1.5 * uniform(i)
+                              : ldexp(0.5 + uniform(i), (int)(uniform(i + 7) * 2000) - 1000);
         long double want = logl((long double)x);
         double error = want == 0.0L ? fabs(ns_log(x)) : ulps(ns_log(x), want);
         if (!(error <= worst)) worst = error;
@@ -61,7 +63,7 @@ static void sigmoid_and_log1p_exp_are_close(void **state)
         long double a = expl(-fabsl((long double)x));
         long double sigmoid = (x >= 0 ? 1.0L : a) / (1.0L + a);
         long double tail = (x > 0 ? (long double)x : 0.0L) + log1pl(a);
-        assert_true(ulps(ns_sigmoid(x), sigmoid) < 3.0);     /* exp, sum and quotient */
+        assert_true(ulps(ns_sigmoid(x), sigmoid) < 3.0); /* exp, sum and quotient */
         assert_true(ulps(ns_log1p_exp(x), tail) < 4.0);
     }
 }
@@ -88,11 +90,23 @@ static void rounding_is_to_nearest_even(void **state)
     static const struct {
         double x;
         int64_t want;
-    } cases[] = {{0.5, 0},   {1.5, 2},     {2.5, 2},   {-0.5, 0}, {-1.5, -2}, {-2.5, -2}, {0.49999999999999994, 0},
-                 {1e15, 1000000000000000}, {0x1p51, INT64_C(1) << 51}, {0x1p51 + 0.5, INT64_C(1) << 51},
-                 {0x1p51 + 1.5, (INT64_C(1) << 51) + 2}, {0x1p60, INT64_C(1) << 60},
-                 {-0x1p61, -(INT64_C(1) << 61)}, {0x1p62, INT64_C(1) << 62}, {1e300, INT64_C(1) << 62},
-                 {-INFINITY, -(INT64_C(1) << 62)}, {NAN, 0}};
+    } cases[] = {{0.5, 0},
+                 {1.5, 2},
+                 {2.5, 2},
+                 {-0.5, 0},
+                 {-1.5, -2},
+                 {-2.5, -2},
+                 {0.49999999999999994, 0},
+                 {1e15, 1000000000000000},
+                 {0x1p51, INT64_C(1) << 51},
+                 {0x1p51 + 0.5, INT64_C(1) << 51},
+                 {0x1p51 + 1.5, (INT64_C(1) << 51) + 2},
+                 {0x1p60, INT64_C(1) << 60},
+                 {-0x1p61, -(INT64_C(1) << 61)},
+                 {0x1p62, INT64_C(1) << 62},
+                 {1e300, INT64_C(1) << 62},
+                 {-INFINITY, -(INT64_C(1) << 62)},
+                 {NAN, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(ns_rne_i64(cases[i].x), cases[i].want);
         if (fabs(cases[i].x) >= 0x1p51 || cases[i].x != cases[i].x) continue;
@@ -102,7 +116,8 @@ static void rounding_is_to_nearest_even(void **state)
     assert_int_equal(ns_rne_i32(3e9), INT32_MAX);
     assert_int_equal(ns_rne_i32(-3e9), INT32_MIN);
     assert_int_equal(ns_rne_i32(NAN), 0);
-    for (int64_t n = -1000003; n < 1000003; n += 7919) assert_true(ns_small_i64_to_f64(n << 30) == (double)(n << 30));
+    for (int64_t n = -1000003; n < 1000003; n += 7919)
+        assert_true(ns_small_i64_to_f64(n * (1 << 30)) == (double)(n * (1 << 30)));
 }
 
 static void floor_is_clamped(void **state)
@@ -127,7 +142,8 @@ static void logarithms_of_two_are_exact(void **state)
     static const struct {
         int64_t n;
         int want;
-    } cases[] = {{1, 0}, {2, 1}, {3, 2}, {4, 2}, {5, 3}, {INT64_C(1) << 40, 40}, {(INT64_C(1) << 40) + 1, 41}};
+    } cases[] = {
+        {1, 0}, {2, 1}, {3, 2}, {4, 2}, {5, 3}, {INT64_C(1) << 40, 40}, {(INT64_C(1) << 40) + 1, 41}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(ns_ceil_log2_i64(cases[i].n), cases[i].want);
 }
@@ -135,7 +151,8 @@ static void logarithms_of_two_are_exact(void **state)
 static void keys_keep_order(void **state)
 {
     (void)state;
-    const float values[] = {-INFINITY, -1e30f, -1.5f, -0x1p-149f, 0.0f, 0x1p-149f, 1.0f, 1.5f, 1e30f, INFINITY};
+    const float values[] = {-INFINITY, -1e30f, -1.5f, -0x1p-149f, 0.0f,
+                            0x1p-149f, 1.0f,   1.5f,  1e30f,      INFINITY};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         assert_true(ns_value_of_key(ns_key_of(values[i])) == values[i]);
         if (i > 0) assert_true(ns_key_of(values[i - 1]) < ns_key_of(values[i]));
@@ -152,9 +169,11 @@ static void philox_gives_the_known_answers(void **state)
         uint32_t counter[4], key[2], want[4];
     } cases[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0xffffffff, 0xffffffff},
          {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -186,7 +205,8 @@ static uint64_t mixed(uint64_t hash, double x)
     return ns_path_hash(hash ^ ns_bits(x), 0);
 }
 
-/* The same bits from every compiler and at every level of optimisation: recorded once, see NS_NUMERICS_VERSION. */
+/* The same bits from every compiler and at every level of optimisation: recorded once, see
+ * NS_NUMERICS_VERSION. */
 static void bits_are_the_recorded_ones(void **state)
 {
     (void)state;
@@ -196,7 +216,8 @@ static void bits_are_the_recorded_ones(void **state)
         e = mixed(e, ns_exp(x));
         s = mixed(s, ns_sigmoid(x));
         p = mixed(p, ns_log1p_exp(x));
-        l = mixed(l, ns_log(ns_from_bits(UINT64_C(0x0000000000000001) + (uint64_t)(i + 60000) * UINT64_C(76800000000000))));
+        l = mixed(l, ns_log(ns_from_bits(UINT64_C(0x0000000000000001) +
+                                         (uint64_t)(i + 60000) * UINT64_C(76800000000000))));
     }
     assert_int_equal(NS_NUMERICS_VERSION, 1);
     assert_int_equal(e, UINT64_C(0xa8cb984c3df7bad3));
@@ -208,16 +229,11 @@ static void bits_are_the_recorded_ones(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exp_is_within_one_ulp),
-        cmocka_unit_test(log_is_within_one_ulp),
-        cmocka_unit_test(sigmoid_and_log1p_exp_are_close),
-        cmocka_unit_test(ends_are_right),
-        cmocka_unit_test(rounding_is_to_nearest_even),
-        cmocka_unit_test(floor_is_clamped),
-        cmocka_unit_test(logarithms_of_two_are_exact),
-        cmocka_unit_test(keys_keep_order),
-        cmocka_unit_test(philox_gives_the_known_answers),
-        cmocka_unit_test(streams_follow_their_header),
+        cmocka_unit_test(exp_is_within_one_ulp),           cmocka_unit_test(log_is_within_one_ulp),
+        cmocka_unit_test(sigmoid_and_log1p_exp_are_close), cmocka_unit_test(ends_are_right),
+        cmocka_unit_test(rounding_is_to_nearest_even),     cmocka_unit_test(floor_is_clamped),
+        cmocka_unit_test(logarithms_of_two_are_exact),     cmocka_unit_test(keys_keep_order),
+        cmocka_unit_test(philox_gives_the_known_answers),  cmocka_unit_test(streams_follow_their_header),
         cmocka_unit_test(bits_are_the_recorded_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

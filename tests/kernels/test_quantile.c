@@ -43,8 +43,10 @@ static void quantiles_are_those_of_sorting(void **state)
             assert_true(got[99] == -77.0f);
             for (int32_t i = 0; i < 99; i++) {
                 int64_t rank = (n * percent[i] + 99) / 100;
-                if (n == 0) assert_true(isnan(got[i]));
-                else assert_int_equal(ns_bits_f32(got[i]), ns_bits_f32(all[rank - 1]));
+                if (n == 0)
+                    assert_true(isnan(got[i]));
+                else
+                    assert_int_equal(ns_bits_f32(got[i]), ns_bits_f32(all[rank - 1]));
             }
         }
 }

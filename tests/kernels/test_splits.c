@@ -142,7 +142,8 @@ static int32_t slow_order(int32_t n_bins, const ns_split_rule *r, int32_t *bin)
         if (b == 1 || cells[b].n < r->category_split_rows) continue;
         int32_t before = 0;
         for (int32_t o = 0; o < n_bins; o++)
-            before += o != 1 && cells[o].n >= r->category_split_rows && (key[o] < key[b] || (key[o] == key[b] && o < b));
+            before += o != 1 && cells[o].n >= r->category_split_rows &&
+                      (key[o] < key[b] || (key[o] == key[b] && o < b));
         bin[before] = b;
         n++;
     }
@@ -176,7 +177,8 @@ static void categories_are_split_as_by_trying_all(void **state)
             ns_cell sum;
             left_of(n_bins, bin, n, taken, left);
             double gain = gain_of(left, n_bins, &rule, rule.l2 + rule.category_l2, &sum);
-            if (gain > 0.0 && (want.feature < 0 || gain > want.gain)) want = (ns_split){gain, 5, taken, 0, sum};
+            if (gain > 0.0 && (want.feature < 0 || gain > want.gain))
+                want = (ns_split){gain, 5, taken, 0, sum};
         }
         ns_split_column column = {cells, n_bins, 5, &total};
         ns_split got;
@@ -203,7 +205,8 @@ static void columns_have_an_order(void **state)
     ns_split c = {.feature = 4, .gain = 2.0};
     assert_true(ns_split_is_better(&a, &b) && !ns_split_is_better(&b, &a));
     assert_true(ns_split_is_better(&c, &a) && !ns_split_is_better(&a, &c));
-    assert_true(ns_split_is_better(&a, &none) && !ns_split_is_better(&none, &a) && !ns_split_is_better(&none, &none));
+    assert_true(ns_split_is_better(&a, &none) && !ns_split_is_better(&none, &a) &&
+                !ns_split_is_better(&none, &none));
 }
 
 int main(void)
