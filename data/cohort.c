@@ -1,6 +1,6 @@
 /*
- * The life of a cohort. Rank 0 alone looks at all files; what it found travels as one pack and every rank, rank 0 too,
- * builds the object from it, so that all hold the same. Sources of the rest: cohort_private.h.
+ * The life of a cohort. Rank 0 alone looks at all files; what it found travels as one pack and every rank,
+ * rank 0 too, builds the object from it, so that all hold the same. Sources of the rest: cohort_private.h.
  */
 #include "data/cohort.h"
 
@@ -14,14 +14,19 @@
 #include "cluster/agree.h"
 #include "cluster/reduce.h"
 #include "data/cohort_private.h"
+#include "data/crash.h"
 
 const char *ns_column_kind_name(ns_column_kind kind)
 {
     switch (kind) {
-    case NS_COL_NUMBER: return "number";
-    case NS_COL_CATEGORY: return "category";
-    case NS_COL_ID: return "id";
-    case NS_COL_TIME: return "time";
+    case NS_COL_NUMBER:
+        return "number";
+    case NS_COL_CATEGORY:
+        return "category";
+    case NS_COL_ID:
+        return "id";
+    case NS_COL_TIME:
+        return "time";
     }
     return "unknown";
 }
@@ -48,17 +53,23 @@ static ns_status expand_one(ns_texts *out, const char *pattern, const char *what
     bool there = stat(pattern, &facts) == 0;
     int cause = errno;
     if (there && S_ISDIR(facts.st_mode))
-        return ns_fail(NS_EFORMAT, "%s: '%s' is a folder, not a file (all files in it: %s/*.h5)", what, pattern, pattern);
+        return ns_fail(NS_EFORMAT, "%s: '%s' is a folder, not a file (all files in it: %s/*.h5)", what,
+                       pattern, pattern);
     if (there) return ns_texts_append(out, pattern, (int64_t)strlen(pattern));
     if (strpbrk(pattern, "*?[") == NULL)
-        return ns_fail(NS_EFORMAT, "%s: '%s': %s", what, pattern, cause == ENOENT ? "no such file" : strerror(cause));
+        return ns_fail(NS_EFORMAT, "%s: '%s': %s", what, pattern,
+                       cause == ENOENT ? "no such file" : strerror(cause));
     glob_t found = {0};
     int result = glob(pattern, GLOB_MARK | GLOB_NOSORT, NULL, &found);
     ns_status status;
-    if (result == 0) status = add_matches(out, &found, pattern, what);
-    else if (result == GLOB_NOSPACE) status = ns_fail(NS_ENOMEM, "%s: no memory to expand '%s'", what, pattern);
-    else if (result == GLOB_NOMATCH) status = ns_fail(NS_EFORMAT, "%s: '%s' matches no file", what, pattern);
-    else status = ns_fail(NS_EFORMAT, "%s: '%s': its folder cannot be read", what, pattern);
+    if (result == 0)
+        status = add_matches(out, &found, pattern, what);
+    else if (result == GLOB_NOSPACE)
+        status = ns_fail(NS_ENOMEM, "%s: no memory to expand '%s'", what, pattern);
+    else if (result == GLOB_NOMATCH)
+        status = ns_fail(NS_EFORMAT, "%s: '%s' matches no file", what, pattern);
+    else
+        status = ns_fail(NS_EFORMAT, "%s: '%s': its folder cannot be read", what, pattern);
     globfree(&found);
     return status;
 }
@@ -93,18 +104,22 @@ static bool is_firm_kind(const ns_file_schema *file, int32_t i)
     return file->n_rows > 0 || file->columns[i].declared;
 }
 
-static ns_status same_names(const table_schema *table, const ns_file_schema *file, const char *path, ns_layout layout)
+static ns_status same_names(const table_schema *table, const ns_file_schema *file, const char *path,
+                            ns_layout layout)
 {
     const ns_file_schema *base = &table->base;
     if (layout == NS_LAYOUT_MATRIX && base->n_columns != file->n_columns)
-        return ns_fail(NS_EFORMAT, "%s: has %d columns in /x and /y, %s has %d", path, file->n_columns, table->base_path,
-                       base->n_columns);
+        return ns_fail(NS_EFORMAT, "%s: has %d columns in /x and /y, %s has %d", path, file->n_columns,
+                       table->base_path, base->n_columns);
     for (int32_t i = 0; i < base->n_columns || i < file->n_columns; i++) {
         const char *mine = i < base->n_columns ? base->columns[i].name : NULL;
         const char *theirs = i < file->n_columns ? file->columns[i].name : NULL;
         int order = mine == NULL ? 1 : theirs == NULL ? -1 : strcmp(mine, theirs);
-        if (order < 0) return ns_fail(NS_EFORMAT, "%s: has no column '%s', which %s has", path, mine, table->base_path);
-        if (order > 0) return ns_fail(NS_EFORMAT, "%s: has no column '%s', which %s has", table->base_path, theirs, path);
+        if (order < 0)
+            return ns_fail(NS_EFORMAT, "%s: has no column '%s', which %s has", path, mine, table->base_path);
+        if (order > 0)
+            return ns_fail(NS_EFORMAT, "%s: has no column '%s', which %s has", table->base_path, theirs,
+                           path);
     }
     return NS_OK;
 }
@@ -116,15 +131,16 @@ static ns_status same_column(table_schema *table, const ns_file_schema *file, in
     if (is_firm_kind(file, i)) {
         if (table->kind_firm[i] && base->kind != column->kind)
             return ns_fail(NS_EFORMAT, "%s: column '%s' is of kind %s, in %s of kind %s", path, base->name,
-                           ns_column_kind_name(column->kind), table->base_path, ns_column_kind_name(base->kind));
+                           ns_column_kind_name(column->kind), table->base_path,
+                           ns_column_kind_name(base->kind));
         base->kind = column->kind;
         table->kind_firm[i] = true;
     }
     if (file->n_rows > 0) {
         bool text = column->storage == NS_STORED_TEXT;
         if (table->type_firm[i] && base->kind == NS_COL_ID && (base->storage == NS_STORED_TEXT) != text)
-            return ns_fail(NS_EFORMAT, "%s: column '%s' holds %s, in %s %s", path, base->name, text ? "strings" : "integers",
-                           table->base_path, text ? "integers" : "strings");
+            return ns_fail(NS_EFORMAT, "%s: column '%s' holds %s, in %s %s", path, base->name,
+                           text ? "strings" : "integers", table->base_path, text ? "integers" : "strings");
         if (!table->type_firm[i]) base->storage = column->storage;
         table->type_firm[i] = true;
     }
@@ -132,8 +148,8 @@ static ns_status same_column(table_schema *table, const ns_file_schema *file, in
 }
 
 /* Takes file f into the table; the first one becomes its base. */
-static ns_status join_file(table_schema *table, ns_file_schema *file, int32_t f, int32_t n_files, const char *path,
-                           ns_layout layout)
+static ns_status join_file(table_schema *table, ns_file_schema *file, int32_t f, int32_t n_files,
+                           const char *path, ns_layout layout)
 {
     if (f == 0) {
         table->base = *file;
@@ -144,7 +160,8 @@ static ns_status join_file(table_schema *table, ns_file_schema *file, int32_t f,
         table->type_firm = calloc(n, sizeof *table->type_firm);
         table->storage = calloc(n * (size_t)n_files, 1);
         table->source = calloc(n * (size_t)n_files, 1);
-        if (table->kind_firm == NULL || table->type_firm == NULL || table->storage == NULL || table->source == NULL)
+        if (table->kind_firm == NULL || table->type_firm == NULL || table->storage == NULL ||
+            table->source == NULL)
             return ns_fail(NS_ENOMEM, "no memory for %zu columns of %d files", n, n_files);
         file = &table->base;
     } else {
@@ -160,15 +177,18 @@ static ns_status join_file(table_schema *table, ns_file_schema *file, int32_t f,
 }
 
 /* Looks at one file and packs its facts. */
-static ns_status survey_file(ns_pack *pack, table_schema *table, int32_t f, int32_t n_files, char *path, ns_layout layout)
+static ns_status survey_file(ns_pack *pack, table_schema *table, int32_t f, int32_t n_files, char *path,
+                             ns_layout layout)
 {
     ns_table_file facts = {.path = path};
     ns_file_schema schema = {0};
     hid_t file = -1;
     ns_status status = ns_cohort_file_facts(&facts);
+    const char *before = ns_crash_watch(path);
     if (status == NS_OK) status = ns_h5_open_read(&file, path, NS_EFORMAT);
     if (status == NS_OK) status = ns_file_schema_read(&schema, file, path, layout);
     if (file >= 0) H5Fclose(file);
+    ns_crash_watch(before);
     if (status == NS_OK) {
         ns_pack_text(pack, path);
         ns_pack_int(pack, schema.n_rows);
@@ -187,7 +207,8 @@ static void pack_note(ns_pack *pack, hid_t file, const char *link, const char *n
 {
     char *text = NULL;
     hid_t dataset = file >= 0 ? H5Dopen2(file, link, H5P_DEFAULT) : -1;
-    if (dataset >= 0 && ns_h5_read_text_attribute(&text, dataset, name, path, NS_EFORMAT) != NS_OK) ns_error_clear();
+    if (dataset >= 0 && ns_h5_read_text_attribute(&text, dataset, name, path, NS_EFORMAT) != NS_OK)
+        ns_error_clear();
     ns_pack_text(pack, text != NULL ? text : "");
     free(text);
     if (dataset >= 0) H5Dclose(dataset);
@@ -242,7 +263,8 @@ static ns_status survey(ns_pack *pack, const ns_texts *files, ns_layout layout)
         status = survey_file(pack, &table, f, n_files, paths[f], layout);
     }
     if (status == NS_OK) status = pack_columns(pack, &table, n_files, layout);
-    if (status == NS_OK && pack->failed) status = ns_fail(NS_ENOMEM, "no memory for the columns of %d files", n_files);
+    if (status == NS_OK && pack->failed)
+        status = ns_fail(NS_ENOMEM, "no memory for the columns of %d files", n_files);
     for (int32_t f = 0; f < n_files && paths != NULL; f++) free(paths[f]);
     free(paths);
     table_destroy(&table);
@@ -286,7 +308,8 @@ static ns_status unpack_files(ns_cohort *cohort, ns_pack *pack)
         file->inode = (uint64_t)ns_unpack_int(pack);
         file->first_row = cohort->n_rows;
         if (file->n_rows > INT64_MAX / 16 - cohort->n_rows)
-            return ns_fail(NS_EFORMAT, "%s: n_rows = %" PRId64 ", more rows than can be counted", file->path, file->n_rows);
+            return ns_fail(NS_EFORMAT, "%s: n_rows = %" PRId64 ", more rows than can be counted", file->path,
+                           file->n_rows);
         cohort->n_rows += file->n_rows;
     }
     return NS_OK;
@@ -402,8 +425,10 @@ int32_t ns_cohort_find(const ns_cohort *cohort, const char *name)
         int32_t middle = low + (high - low) / 2;
         int order = strcmp(name, cohort->columns[middle].shown.name);
         if (order == 0) return middle;
-        if (order < 0) high = middle - 1;
-        else low = middle + 1;
+        if (order < 0)
+            high = middle - 1;
+        else
+            low = middle + 1;
     }
     return -1;
 }
@@ -413,7 +438,8 @@ int32_t ns_cohort_n_files(const ns_cohort *cohort)
     return cohort->n_files;
 }
 
-const char *ns_cohort_file(const ns_cohort *cohort, int32_t file, int64_t *first_row, int64_t *n_rows, int64_t *n_bytes)
+const char *ns_cohort_file(const ns_cohort *cohort, int32_t file, int64_t *first_row, int64_t *n_rows,
+                           int64_t *n_bytes)
 {
     const ns_table_file *at = &cohort->files[file];
     if (first_row != NULL) *first_row = at->first_row;
@@ -431,7 +457,8 @@ ns_status ns_cohort_check_exact(ns_cohort *cohort, MPI_Comm comm)
 {
     int64_t n = cohort->n_columns;
     int64_t *seen = malloc((size_t)(2 * n + 1) * sizeof *seen); /* per column: inexact, fraction */
-    ns_status status = ns_agree(seen == NULL ? ns_fail(NS_ENOMEM, "no memory to check columns") : NS_OK, comm);
+    ns_status status =
+        ns_agree(seen == NULL ? ns_fail(NS_ENOMEM, "no memory to check columns") : NS_OK, comm);
     if (status != NS_OK) goto done;
     for (int64_t i = 0; i < n; i++) {
         seen[2 * i] = cohort->columns[i].shown.kind == NS_COL_NUMBER ? cohort->columns[i].n_inexact : 0;
@@ -441,7 +468,8 @@ ns_status ns_cohort_check_exact(ns_cohort *cohort, MPI_Comm comm)
     for (int64_t i = 0; i < n && status == NS_OK; i++)
         if (seen[2 * i] > 0 && seen[2 * i + 1] == 0)
             status = ns_fail(NS_EFORMAT,
-                             "column '%s': %" PRId64 " whole numbers do not fit float32 (exact up to 16777216) and would change; "
+                             "column '%s': %" PRId64
+                             " whole numbers do not fit float32 (exact up to 16777216) and would change; "
                              "give it the kind id or category, or leave it out of the features",
                              cohort->columns[i].shown.name, seen[2 * i]);
     status = ns_agree(status, comm);

@@ -88,6 +88,10 @@ ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t firs
    twice are counted twice: a caller that reports a pass takes the difference. */
 int64_t ns_cohort_inexact(const ns_cohort *cohort, int32_t column);
 
+/* Fails with NS_EFORMAT about one cell: "FILE: column 'NAME', row N (counting from 0): WHAT", N counting within the file.
+   column -1: about the row. Local. */
+ns_status ns_cohort_bad_row(const ns_cohort *cohort, int32_t column, int64_t row, const char *what);
+
 /* After all reading: NS_EFORMAT on all ranks where a number column held only whole values and one did not fit float32
    (an id or a code, not a measurement: it would silently change). Collective. NS_ENOMEM. */
 ns_status ns_cohort_check_exact(ns_cohort *cohort, MPI_Comm comm);

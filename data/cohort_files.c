@@ -1,8 +1,9 @@
 /*
- * Open files and data sets of one rank. A cohort may have thousands of files and hundreds of columns, and callers read column
- * by column as well as block by block; so the most recently used stay open, within bounds on their number and on the chunk
- * caches they hold. A chunk cache holds at least two chunks: one that does not fit is inflated again on every access.
- * Each use compares size, time and inode with what rank 0 found first.
+ * Open files and data sets of one rank. A cohort may have thousands of files and hundreds of columns, and
+ * callers read column by column as well as block by block; so the most recently used stay open, within bounds
+ * on their number and on the chunk caches they hold. A chunk cache holds at least two chunks: one that does
+ * not fit is inflated again on every access. Each use compares size, time and inode with what rank 0 found
+ * first.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,10 +11,12 @@
 #include <sys/stat.h>
 
 #include "data/cohort_private.h"
+#include "data/crash.h"
 
-static const size_t DEFAULT_CACHE_BYTES = 1 << 20;        /* HDF5's own */
-static const size_t MAX_CACHE_BYTES = (size_t)1 << 30;     /* of one data set, whatever its chunks */
-static const size_t ALL_CACHES_BYTES = (size_t)128 << 20; /* over all open data sets, the last one not counted */
+static const size_t DEFAULT_CACHE_BYTES = 1 << 20;     /* HDF5's own */
+static const size_t MAX_CACHE_BYTES = (size_t)1 << 30; /* of one data set, whatever its chunks */
+static const size_t ALL_CACHES_BYTES = (size_t)128
+                                       << 20; /* over all open data sets, the last one not counted */
 
 /* ---- change ---- */
 
@@ -44,11 +47,15 @@ ns_status ns_cohort_file_unchanged(const ns_table_file *file)
     ns_table_file now = *file;
     NS_TRY(ns_cohort_file_facts(&now));
     const char *what = NULL;
-    if (now.inode != file->inode) what = "it was replaced by another file";
-    else if (now.n_bytes != file->n_bytes) what = "its size changed";
-    else if (now.seconds != file->seconds || now.nanoseconds != file->nanoseconds) what = "it was written to";
+    if (now.inode != file->inode)
+        what = "it was replaced by another file";
+    else if (now.n_bytes != file->n_bytes)
+        what = "its size changed";
+    else if (now.seconds != file->seconds || now.nanoseconds != file->nanoseconds)
+        what = "it was written to";
     if (what == NULL) return NS_OK;
-    return ns_fail(NS_EFORMAT, "%s: changed while it was read: %s; let it be finished first", file->path, what);
+    return ns_fail(NS_EFORMAT, "%s: changed while it was read: %s; let it be finished first", file->path,
+                   what);
 }
 
 /* ---- closing ---- */
@@ -65,7 +72,9 @@ static void close_file(ns_cohort *cohort, ns_table_file *file)
     int32_t number = (int32_t)(file - cohort->files);
     for (int32_t i = cohort->n_sets - 1; i >= 0; i--)
         if (cohort->sets[i].file == number) close_set(cohort, i);
+    const char *before = ns_crash_watch(file->path);
     H5Fclose(file->id);
+    ns_crash_watch(before);
     file->id = -1;
     cohort->n_open_files--;
 }
@@ -88,7 +97,8 @@ static void close_oldest_file(ns_cohort *cohort)
 
 static void make_room_for_set(ns_cohort *cohort)
 {
-    while (cohort->n_sets > 0 && (cohort->n_sets == NS_MAX_OPEN_SETS || cohort->cache_bytes > ALL_CACHES_BYTES)) {
+    while (cohort->n_sets > 0 &&
+           (cohort->n_sets == NS_MAX_OPEN_SETS || cohort->cache_bytes > ALL_CACHES_BYTES)) {
         int32_t oldest = 0;
         for (int32_t i = 1; i < cohort->n_sets; i++)
             if (cohort->sets[i].used < cohort->sets[oldest].used) oldest = i;
@@ -119,8 +129,9 @@ static size_t wanted_cache(hid_t dataset)
     hsize_t chunk[2] = {1, 1}, dims[2] = {1, 1};
     size_t bytes = 0;
     hid_t list = H5Dget_create_plist(dataset), type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    if (list >= 0 && type >= 0 && space >= 0 && H5Pget_layout(list) == H5D_CHUNKED && H5Sget_simple_extent_ndims(space) <= 2 &&
-        H5Pget_chunk(list, 2, chunk) > 0 && H5Sget_simple_extent_dims(space, dims, NULL) > 0 && chunk[1] > 0)
+    if (list >= 0 && type >= 0 && space >= 0 && H5Pget_layout(list) == H5D_CHUNKED &&
+        H5Sget_simple_extent_ndims(space) <= 2 && H5Pget_chunk(list, 2, chunk) > 0 &&
+        H5Sget_simple_extent_dims(space, dims, NULL) > 0 && chunk[1] > 0)
         bytes = (size_t)(chunk[0] * chunk[1] * 2 * ((dims[1] + chunk[1] - 1) / chunk[1])) * H5Tget_size(type);
     if (list >= 0) H5Pclose(list);
     if (type >= 0) H5Tclose(type);
@@ -174,12 +185,15 @@ ns_status ns_cohort_dataset(hid_t *out, ns_cohort *cohort, int32_t file, const n
 
 int32_t ns_cohort_file_of(const ns_cohort *cohort, int64_t row)
 {
-    /* The last file that begins at or before row: files without rows before it begin there too, so the last is right. */
+    /* The last file that begins at or before row: files without rows before it begin there too, so the last
+     * is right. */
     int32_t low = 0, high = cohort->n_files;
     while (high - low > 1) {
         int32_t middle = low + (high - low) / 2;
-        if (cohort->files[middle].first_row <= row) low = middle;
-        else high = middle;
+        if (cohort->files[middle].first_row <= row)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }
@@ -191,7 +205,7 @@ static const char *filter_name(H5Z_filter_t id, const char *given)
     static const struct {
         H5Z_filter_t id;
         const char *name;
-    } known[] = {{4, "szip"},      {307, "bzip2"},      {32000, "lzf"},   {32001, "blosc"}, {32004, "lz4"},
+    } known[] = {{4, "szip"},           {307, "bzip2"}, {32000, "lzf"},  {32001, "blosc"}, {32004, "lz4"},
                  {32008, "bitshuffle"}, {32013, "zfp"}, {32015, "zstd"}, {32026, "blosc2"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].id == id) return known[i].name;
@@ -223,7 +237,8 @@ ns_status ns_cohort_unreadable(hid_t dataset, const char *path, const char *colu
     if (missing_filter(dataset, &id, name, sizeof name)) {
         H5Eclose_stack(reason);
         return ns_fail(NS_EFORMAT,
-                       "%s: column '%s' is compressed with a filter that this HDF5 lacks: %s (%d); where it is installed: "
+                       "%s: column '%s' is compressed with a filter that this HDF5 lacks: %s (%d); where it "
+                       "is installed: "
                        "h5repack -f GZIP=1 %s OUT.h5",
                        path, column, filter_name(id, name), (int)id, path);
     }

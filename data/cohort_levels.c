@@ -1,8 +1,8 @@
 /*
- * The common level list of a column. Files with a list of their own (/levels/NAME, attribute `levels`) are read by rank 0;
- * where the levels stand in the cells, each rank looks through an equal slice of all rows and sends the different texts it
- * met. Rank 0 joins and sorts them, maps every file's list to the result, and gives all to all. Most files have equal lists:
- * a map is kept once for each different one.
+ * The common level list of a column. Files with a list of their own (/levels/NAME, attribute `levels`) are
+ * read by rank 0; where the levels stand in the cells, each rank looks through an equal slice of all rows and
+ * sends the different texts it met. Rank 0 joins and sorts them, maps every file's list to the result, and
+ * gives all to all. Most files have equal lists: a map is kept once for each different one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "cluster/agree.h"
 #include "data/cohort_private.h"
+#include "data/crash.h"
 
 /* The columns of one call that still need levels, and the texts known of each. */
 typedef struct level_job {
@@ -40,11 +41,13 @@ static ns_status job_create(level_job *job, ns_cohort *cohort, const int32_t *co
         const ns_table_column *column = &cohort->columns[columns[i]];
         bool again = false;
         for (int32_t j = 0; j < job->n; j++) again = again || job->column[j] == columns[i];
-        if (column->shown.kind == NS_COL_CATEGORY && !column->prepared && !again) job->column[job->n++] = columns[i];
+        if (column->shown.kind == NS_COL_CATEGORY && !column->prepared && !again)
+            job->column[job->n++] = columns[i];
     }
     job->texts = calloc((size_t)job->n + 1, sizeof *job->texts);
     job->index = calloc((size_t)job->n + 1, sizeof *job->index);
-    if (job->texts == NULL || job->index == NULL) return ns_fail(NS_ENOMEM, "no memory for %d columns", n_columns);
+    if (job->texts == NULL || job->index == NULL)
+        return ns_fail(NS_ENOMEM, "no memory for %d columns", n_columns);
     for (int32_t i = 0; i < job->n; i++) NS_TRY(ns_text_index_build(&job->index[i], &job->texts[i]));
     return NS_OK;
 }
@@ -80,7 +83,8 @@ static bool any_in_cells(const level_job *job)
 {
     for (int32_t i = 0; i < job->n; i++)
         for (int32_t f = 0; f < job->cohort->n_files; f++)
-            if (job->cohort->columns[job->column[i]].source[f] == NS_LEVELS_CELLS && job->cohort->files[f].n_rows > 0)
+            if (job->cohort->columns[job->column[i]].source[f] == NS_LEVELS_CELLS &&
+                job->cohort->files[f].n_rows > 0)
                 return true;
     return false;
 }
@@ -100,7 +104,8 @@ static ns_status scan_slice(level_job *job, int rank, int n_ranks)
         if (first >= last) continue;
         for (at.i = 0; at.i < job->n && status == NS_OK; at.i++)
             if (cohort->columns[job->column[at.i]].source[f] == NS_LEVELS_CELLS)
-                status = ns_cohort_each_piece(cohort, job->column[at.i], first, last - first, take_levels, &at);
+                status =
+                    ns_cohort_each_piece(cohort, job->column[at.i], first, last - first, take_levels, &at);
     }
     ns_texts_destroy(&at.piece);
     return status;
@@ -190,14 +195,15 @@ static ns_status read_level_list(ns_texts *out, hid_t list, const ns_table_colum
     if (type >= 0) H5Tclose(type);
     int64_t n = ns_h5_length(H5Dget_space(list));
     if (!text || n < 0)
-        return ns_fail(NS_EFORMAT, "%s: the levels of column '%s' must be a one-dimensional list of strings", path,
-                       column->shown.name);
+        return ns_fail(NS_EFORMAT, "%s: the levels of column '%s' must be a one-dimensional list of strings",
+                       path, column->shown.name);
     char words[300], what[400];
     snprintf(what, sizeof what, "the levels of %s", ns_column_words(words, column->shown.name));
     return ns_h5_read_texts(out, list, 0, n, path, what, NS_EFORMAT);
 }
 
-static ns_status read_level_attribute(ns_texts *out, ns_cohort *cohort, int32_t f, const ns_table_column *column)
+static ns_status read_level_attribute(ns_texts *out, ns_cohort *cohort, int32_t f,
+                                      const ns_table_column *column)
 {
     const char *path = cohort->files[f].path;
     hid_t dataset;
@@ -213,12 +219,18 @@ static ns_status read_level_attribute(ns_texts *out, ns_cohort *cohort, int32_t 
 
 ns_status ns_cohort_file_levels(ns_texts *out, ns_cohort *cohort, int32_t f, const ns_table_column *column)
 {
-    if (column->source[f] == NS_LEVELS_ATTRIBUTE) return read_level_attribute(out, cohort, f, column);
     hid_t file, list = -1;
-    NS_TRY(ns_cohort_open_file(&file, cohort, f));
-    ns_status status = open_level_list(&list, file, column, cohort->files[f].path);
-    if (status == NS_OK) status = read_level_list(out, list, column, cohort->files[f].path);
-    if (list >= 0) H5Dclose(list);
+    ns_status status;
+    const char *path = cohort->files[f].path, *before = ns_crash_watch(path);
+    if (column->source[f] == NS_LEVELS_ATTRIBUTE) {
+        status = read_level_attribute(out, cohort, f, column);
+    } else {
+        status = ns_cohort_open_file(&file, cohort, f);
+        if (status == NS_OK) status = open_level_list(&list, file, column, path);
+        if (status == NS_OK) status = read_level_list(out, list, column, path);
+        if (list >= 0) H5Dclose(list);
+    }
+    ns_crash_watch(before);
     return status;
 }
 
@@ -249,7 +261,8 @@ static ns_status check_unique(const ns_texts *list, const char *path, const char
         status = ns_text_index_add(&index, &seen, text, n_bytes, &at);
         if (status == NS_OK && at < i)
             status = ns_fail(NS_EFORMAT,
-                             "%s: column '%s' has a level twice: entries %" PRId64 " and %" PRId64 " (counting from 0) are equal",
+                             "%s: column '%s' has a level twice: entries %" PRId64 " and %" PRId64
+                             " (counting from 0) are equal",
                              path, column, at, i);
     }
     ns_text_index_destroy(&index);
@@ -312,7 +325,8 @@ static ns_status pack_column(ns_pack *pack, level_job *job, int32_t i)
     const char *name = job->cohort->columns[job->column[i]].shown.name;
     ns_status status = read_lists(&set, job, i);
     if (status == NS_OK && job->texts[i].n > INT32_MAX)
-        status = ns_fail(NS_EFORMAT, "column '%s' has %" PRId64 " levels, more than %d", name, job->texts[i].n, INT32_MAX);
+        status = ns_fail(NS_EFORMAT, "column '%s' has %" PRId64 " levels, more than %d", name,
+                         job->texts[i].n, INT32_MAX);
     if (status == NS_OK) {
         ns_text_index_destroy(&job->index[i]); /* its order ends here */
         status = ns_texts_sort_unique(&job->texts[i]);
@@ -354,7 +368,9 @@ static ns_status unpack_column(ns_table_column *column, ns_pack *pack, int32_t n
         map->code = malloc(((size_t)map->n + 1) * sizeof *map->code);
         column->n_maps++;
         whole = map->code != NULL;
-        if (whole) memcpy(map->code, ns_unpack_bytes(pack, (size_t)map->n * sizeof *map->code), (size_t)map->n * sizeof *map->code);
+        if (whole)
+            memcpy(map->code, ns_unpack_bytes(pack, (size_t)map->n * sizeof *map->code),
+                   (size_t)map->n * sizeof *map->code);
     }
     if (!whole) return ns_fail(NS_ENOMEM, "no memory for the levels of column '%s'", column->shown.name);
     size_t n_bytes = (size_t)n_files * sizeof *column->map_of_file;

@@ -1,12 +1,14 @@
 /*
- * /x holds its rows one after another, so one column costs a pass over the file. As many columns as fit WINDOW_BYTES are
- * read in one pass, from the one asked for on: callers ask for the same rows of all columns in order of name, which is the
- * order in /x. What was lost by narrowing counts for a column only when it is asked for.
+ * /x holds its rows one after another, so one column costs a pass over the file. As many columns as fit
+ * WINDOW_BYTES are read in one pass, from the one asked for on: callers ask for the same rows of all columns
+ * in order of name, which is the order in /x. What was lost by narrowing counts for a column only when it is
+ * asked for.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/cohort_private.h"
+#include "data/crash.h"
 
 static const int64_t WINDOW_BYTES = (int64_t)256 << 20;
 static const int64_t SCRATCH_CELLS = NS_PIECE_ROWS; /* of the widest number */
@@ -26,15 +28,18 @@ static ns_status read_block(const ns_piece *piece, const ns_matrix_window *windo
     hsize_t count[2] = {(hsize_t)piece->n, (hsize_t)window->width};
     hid_t file_space = H5Dget_space(piece->dataset), memory_space = -1;
     herr_t result = -1;
-    /* Memory and file selections have the same rank: with different ones HDF5 is slower by orders of magnitude. */
+    /* Memory and file selections have the same rank: with different ones HDF5 is slower by orders of
+     * magnitude. */
     if (file_space >= 0 && H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
         memory_space = H5Screate_simple(2, count, NULL);
     if (memory_space >= 0)
-        result = H5Dread(piece->dataset, ns_stored_type(storage), memory_space, file_space, H5P_DEFAULT, piece->out);
+        result = H5Dread(piece->dataset, ns_stored_type(storage), memory_space, file_space, H5P_DEFAULT,
+                         piece->out);
     ns_h5_close_space(memory_space);
     ns_h5_close_space(file_space);
     if (result >= 0) return NS_OK;
-    return ns_cohort_unreadable(piece->dataset, piece->cohort->files[piece->file].path, piece->column->shown.name);
+    return ns_cohort_unreadable(piece->dataset, piece->cohort->files[piece->file].path,
+                                piece->column->shown.name);
 }
 
 static ns_status fill_piece(const ns_piece *piece, ns_matrix_window *window)
@@ -44,7 +49,8 @@ static ns_status fill_piece(const ns_piece *piece, ns_matrix_window *window)
     for (int32_t j = 0; j < window->width; j++) {
         ns_narrowing seen = {.has_fraction = window->has_fraction[j]};
         const char *cells = (const char *)piece->out + (size_t)j * ns_stored_bytes(storage);
-        ns_narrow(window->values + (int64_t)j * window->n + piece->at, cells, storage, piece->n, window->width, &seen);
+        ns_narrow(window->values + (int64_t)j * window->n + piece->at, cells, storage, piece->n,
+                  window->width, &seen);
         window->n_inexact[j] += seen.n_inexact;
         window->has_fraction[j] = seen.has_fraction;
     }
@@ -64,8 +70,11 @@ static ns_status fill_window(ns_cohort *cohort, ns_table_column *column, ns_matr
         piece.n = file->n_rows - piece.row;
         if (piece.n > window->n - at) piece.n = window->n - at;
         if (piece.n > piece_rows) piece.n = piece_rows;
-        NS_TRY(ns_cohort_dataset(&piece.dataset, cohort, piece.file, column));
-        NS_TRY(fill_piece(&piece, window));
+        const char *before = ns_crash_watch(file->path);
+        ns_status status = ns_cohort_dataset(&piece.dataset, cohort, piece.file, column);
+        if (status == NS_OK) status = fill_piece(&piece, window);
+        ns_crash_watch(before);
+        if (status != NS_OK) return status;
     }
     return NS_OK;
 }
@@ -80,7 +89,8 @@ static ns_status open_window(ns_cohort *cohort, ns_table_column *column, int64_t
     if (width < 1) width = 1;
     if (width > n_columns - column->matrix_at) width = n_columns - column->matrix_at;
     if (width > SCRATCH_CELLS) width = SCRATCH_CELLS;
-    *window = (ns_matrix_window){.first = first, .n = n, .column = column->matrix_at, .width = (int32_t)width};
+    *window =
+        (ns_matrix_window){.first = first, .n = n, .column = column->matrix_at, .width = (int32_t)width};
     window->values = malloc((size_t)(width * n) * sizeof *window->values);
     window->n_inexact = calloc((size_t)width, sizeof *window->n_inexact);
     window->has_fraction = calloc((size_t)width, sizeof *window->has_fraction);
@@ -97,7 +107,8 @@ ns_status ns_matrix_read(ns_cohort *cohort, ns_table_column *column, int64_t fir
     if (n == 0) return NS_OK;
     const ns_matrix_window *window = &cohort->window;
     int32_t at = column->matrix_at;
-    bool held = window->n == n && window->first == first && at >= window->column && at < window->column + window->width;
+    bool held = window->n == n && window->first == first && at >= window->column &&
+                at < window->column + window->width;
     if (!held) NS_TRY(open_window(cohort, column, first, n));
     int32_t j = at - window->column;
     memcpy(out, window->values + (int64_t)j * n, (size_t)n * sizeof *out);

@@ -1,4 +1,5 @@
-/* Both sides are the same program (ranks compare their builds), so a pack is trusted: positions are only asserted. */
+/* Both sides are the same program (ranks compare their builds), so a pack is trusted: positions are only
+ * asserted. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 #ifndef NIGHTSHIFT_DATA_COHORT_PRIVATE_H
 #define NIGHTSHIFT_DATA_COHORT_PRIVATE_H
 /*
- * What the sources of data/cohort.h share: cohort.c (life of the object), cohort_schema.c (what a file says about itself),
- * cohort_files.c (open files and data sets), cohort_levels.c (the common level lists), cohort_read.c and cohort_matrix.c
- * (rows). Nobody else includes it.
+ * What the sources of data/cohort.h share: cohort.c (life of the object), cohort_schema.c (what a file says
+ * about itself), cohort_files.c (open files and data sets), cohort_levels.c (the common level lists),
+ * cohort_read.c and cohort_matrix.c (rows). Nobody else includes it.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,7 +51,8 @@ typedef struct ns_file_schema {
 ns_status ns_file_schema_read(ns_file_schema *out, hid_t file, const char *path, ns_layout layout);
 void ns_file_schema_destroy(ns_file_schema *schema);
 
-/* The same for a cohort's own column names: "column 'age'" for messages; text holds at least 300 bytes. Returns text. */
+/* The same for a cohort's own column names: "column 'age'" for messages; text holds at least 300 bytes.
+ * Returns text. */
 char *ns_column_words(char *text, const char *name);
 
 /* ---- the object ---- */
@@ -103,7 +104,8 @@ typedef struct ns_open_set {
     uint64_t used;
 } ns_open_set;
 
-/* Columns of /x of one stretch of rows, read together since the file holds them row by row (cohort_matrix.c). */
+/* Columns of /x of one stretch of rows, read together since the file holds them row by row (cohort_matrix.c).
+ */
 typedef struct ns_matrix_window {
     int64_t first, n;      /* rows; n = 0: nothing is held */
     int32_t column, width; /* columns [column, column + width) of /x */
@@ -135,13 +137,15 @@ ns_status ns_cohort_file_facts(ns_table_file *file);
 /* NS_EFORMAT where the file is not what it was when the cohort was opened. */
 ns_status ns_cohort_file_unchanged(const ns_table_file *file);
 
-/* The open data set of a column in a file, checked for change; stays open until others push it out. NS_EFORMAT. */
+/* The open data set of a column in a file, checked for change; stays open until others push it out.
+ * NS_EFORMAT. */
 ns_status ns_cohort_dataset(hid_t *out, ns_cohort *cohort, int32_t file, const ns_table_column *column);
 
 /* The open file, checked for change. NS_EFORMAT. */
 ns_status ns_cohort_open_file(hid_t *out, ns_cohort *cohort, int32_t file);
 
-/* After a failed read: words it, naming a missing filter and its cure. Call right after the HDF5 call. Returns NS_EFORMAT. */
+/* After a failed read: words it, naming a missing filter and its cure. Call right after the HDF5 call.
+ * Returns NS_EFORMAT. */
 ns_status ns_cohort_unreadable(hid_t dataset, const char *path, const char *column);
 
 void ns_cohort_close_files(ns_cohort *cohort);
@@ -165,16 +169,19 @@ typedef struct ns_piece {
 typedef ns_status (*ns_take)(const ns_piece *piece);
 
 /* Calls take for rows [first, first + n) of a column, piece by piece in order. */
-ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take, void *out);
+ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take,
+                               void *out);
 
 /* Reads the cells of a piece in a memory type into cells. NS_EFORMAT. */
 ns_status ns_piece_read(const ns_piece *piece, hid_t memory_type, void *cells);
 
-/* Appends the cells of a category as texts: texts as they are, whole numbers as decimals, -1 as the empty text. */
+/* Appends the cells of a category as texts: texts as they are, whole numbers as decimals, -1 as the empty
+ * text. */
 ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece);
 
 /* The level list of one file, as it stands there. Not for NS_LEVELS_CELLS. NS_EFORMAT. */
-ns_status ns_cohort_file_levels(ns_texts *out, ns_cohort *cohort, int32_t file, const ns_table_column *column);
+ns_status ns_cohort_file_levels(ns_texts *out, ns_cohort *cohort, int32_t file,
+                                const ns_table_column *column);
 
 /* What was met while numbers were narrowed to float32. */
 typedef struct ns_narrowing {
@@ -187,7 +194,8 @@ hid_t ns_stored_type(ns_storage storage);
 size_t ns_stored_bytes(ns_storage storage);
 
 /* out[i] = float32 of cells[i * stride] of a stored type, -0 as +0, one NaN. */
-void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride, ns_narrowing *seen);
+void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride,
+               ns_narrowing *seen);
 
 /* Column of /x: rows [first, first + n). */
 ns_status ns_matrix_read(ns_cohort *cohort, ns_table_column *column, int64_t first, int64_t n, float *out);
@@ -198,7 +206,7 @@ void ns_matrix_forget(ns_cohort *cohort); /* frees the window */
 typedef struct ns_pack {
     char *bytes;
     size_t n, room;
-    size_t at; /* reading position */
+    size_t at;   /* reading position */
     bool failed; /* no memory; later puts do nothing */
 } ns_pack;
 

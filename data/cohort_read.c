@@ -1,7 +1,7 @@
 /*
- * Rows of one column. A request is cut into pieces of one file and at most NS_PIECE_ROWS rows; each public function is one
- * `take` that converts a piece. Reading goes through H5Dread in ns_piece_read alone, so that a faster way to get the cells
- * of a piece can take its place.
+ * Rows of one column. A request is cut into pieces of one file and at most NS_PIECE_ROWS rows; each public
+ * function is one `take` that converts a piece. Reading goes through H5Dread in ns_piece_read alone, so that
+ * a faster way to get the cells of a piece can take its place.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "data/cohort_private.h"
+#include "data/crash.h"
 
 /* ---- pieces ---- */
 
-ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take, void *out)
+ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take,
+                               void *out)
 {
     ns_piece piece = {.cohort = cohort, .column = &cohort->columns[column], .out = out};
     for (int64_t at = 0; at < n; at += piece.n) {
@@ -24,8 +26,11 @@ ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first,
         piece.n = file->n_rows - piece.row;
         if (piece.n > n - at) piece.n = n - at;
         if (piece.n > NS_PIECE_ROWS) piece.n = NS_PIECE_ROWS;
-        NS_TRY(ns_cohort_dataset(&piece.dataset, cohort, piece.file, piece.column));
-        NS_TRY(take(&piece));
+        const char *before = ns_crash_watch(file->path);
+        ns_status status = ns_cohort_dataset(&piece.dataset, cohort, piece.file, piece.column);
+        if (status == NS_OK) status = take(&piece);
+        ns_crash_watch(before);
+        if (status != NS_OK) return status;
     }
     return NS_OK;
 }
@@ -51,7 +56,8 @@ static ns_status read_texts(ns_texts *out, const ns_piece *piece)
     char words[300];
     ns_column_words(words, piece->column->shown.name);
     int64_t had = out->n;
-    ns_status status = ns_h5_read_texts(out, piece->dataset, piece->row, piece->n, path_of(piece), words, NS_EFORMAT);
+    ns_status status =
+        ns_h5_read_texts(out, piece->dataset, piece->row, piece->n, path_of(piece), words, NS_EFORMAT);
     /* A missing filter is named with its cure, in place of HDF5's words. */
     if (status == NS_EFORMAT && out->n < had + piece->n) {
         ns_error first = *ns_last_error();
@@ -68,6 +74,15 @@ static ns_status bad_cell(const ns_piece *piece, int64_t i, const char *what)
 {
     return ns_fail(NS_EFORMAT, "%s: column '%s', row %" PRId64 " (counting from 0): %s", path_of(piece),
                    piece->column->shown.name, piece->row + i, what);
+}
+
+ns_status ns_cohort_bad_row(const ns_cohort *cohort, int32_t column, int64_t row, const char *what)
+{
+    const ns_table_file *file = &cohort->files[ns_cohort_file_of(cohort, row)];
+    if (column < 0)
+        return ns_fail(NS_EFORMAT, "%s: row %" PRId64 " (counting from 0): %s", file->path, row - file->first_row, what);
+    return ns_fail(NS_EFORMAT, "%s: column '%s', row %" PRId64 " (counting from 0): %s", file->path,
+                   cohort->columns[column].shown.name, row - file->first_row, what);
 }
 
 /* ---- whole numbers ---- */
@@ -101,20 +116,28 @@ ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece)
 hid_t ns_stored_type(ns_storage storage)
 {
     switch (storage) {
-    case NS_STORED_UINT64: return H5T_NATIVE_UINT64;
-    case NS_STORED_FLOAT32: return H5T_NATIVE_FLOAT;
-    case NS_STORED_FLOAT64: return H5T_NATIVE_DOUBLE;
-    case NS_STORED_WIDER: return H5T_NATIVE_LDOUBLE;
-    default: return H5T_NATIVE_INT64;
+    case NS_STORED_UINT64:
+        return H5T_NATIVE_UINT64;
+    case NS_STORED_FLOAT32:
+        return H5T_NATIVE_FLOAT;
+    case NS_STORED_FLOAT64:
+        return H5T_NATIVE_DOUBLE;
+    case NS_STORED_WIDER:
+        return H5T_NATIVE_LDOUBLE;
+    default:
+        return H5T_NATIVE_INT64;
     }
 }
 
 size_t ns_stored_bytes(ns_storage storage)
 {
     switch (storage) {
-    case NS_STORED_FLOAT32: return sizeof(float);
-    case NS_STORED_WIDER: return sizeof(long double);
-    default: return sizeof(int64_t);
+    case NS_STORED_FLOAT32:
+        return sizeof(float);
+    case NS_STORED_WIDER:
+        return sizeof(long double);
+    default:
+        return sizeof(int64_t);
     }
 }
 
@@ -162,11 +185,13 @@ static float narrow_wider(long double cell, ns_narrowing *seen)
     float value = (float)cell;
     if (isnan(cell)) return NAN;
     seen->n_inexact += (long double)value != cell;
-    if (!seen->has_fraction && cell > -9.2e18L && cell < 9.2e18L) seen->has_fraction = (long double)(int64_t)cell != cell;
+    if (!seen->has_fraction && cell > -9.2e18L && cell < 9.2e18L)
+        seen->has_fraction = (long double)(int64_t)cell != cell;
     return value;
 }
 
-void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride, ns_narrowing *seen)
+void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride,
+               ns_narrowing *seen)
 {
     switch (storage) {
     case NS_STORED_INT:
@@ -180,12 +205,15 @@ void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int
         for (int64_t i = 0; i < n && !seen->has_fraction; i++) seen->has_fraction = has_fraction(out[i]);
         break;
     case NS_STORED_FLOAT64:
-        for (int64_t i = 0; i < n; i++) out[i] = canonical(narrow_double(((const double *)cells)[i * stride], seen));
+        for (int64_t i = 0; i < n; i++)
+            out[i] = canonical(narrow_double(((const double *)cells)[i * stride], seen));
         break;
     case NS_STORED_WIDER:
-        for (int64_t i = 0; i < n; i++) out[i] = canonical(narrow_wider(((const long double *)cells)[i * stride], seen));
+        for (int64_t i = 0; i < n; i++)
+            out[i] = canonical(narrow_wider(((const long double *)cells)[i * stride], seen));
         break;
-    case NS_STORED_TEXT: break; /* never of kind number */
+    case NS_STORED_TEXT:
+        break; /* never of kind number */
     }
 }
 
@@ -218,7 +246,8 @@ static ns_status map_codes(const ns_piece *piece, const ns_level_map *map, int32
     int64_t *cells = piece->cohort->scratch;
     NS_TRY(read_wholes(piece, cells, "a code without a level"));
     for (int64_t i = 0; i < piece->n; i++) {
-        if (cells[i] < -1 || cells[i] >= map->n) return bad_cell(piece, i, "a code without a level (-1 is missing)");
+        if (cells[i] < -1 || cells[i] >= map->n)
+            return bad_cell(piece, i, "a code without a level (-1 is missing)");
         codes[i] = cells[i] < 0 ? -1 : map->code[cells[i]];
     }
     return NS_OK;
@@ -232,7 +261,8 @@ static ns_status find_codes(const ns_piece *piece, int32_t *codes)
         int64_t n_bytes;
         const char *text = ns_text_at(&texts, i, &n_bytes);
         codes[i] = n_bytes > 0 ? (int32_t)ns_text_index_find(&piece->column->index, text, n_bytes) : -1;
-        if (n_bytes > 0 && codes[i] < 0) status = bad_cell(piece, i, "a level that was not there before: the file changed");
+        if (n_bytes > 0 && codes[i] < 0)
+            status = bad_cell(piece, i, "a level that was not there before: the file changed");
     }
     ns_texts_destroy(&texts);
     return status;
@@ -242,7 +272,8 @@ static ns_status piece_codes(const ns_piece *piece, int32_t *codes)
 {
     const ns_table_column *column = piece->column;
     if (!column->prepared)
-        return ns_fail(NS_EINVAL, "column '%s': its levels were not prepared before reading", column->shown.name);
+        return ns_fail(NS_EINVAL, "column '%s': its levels were not prepared before reading",
+                       column->shown.name);
     int32_t map = column->map_of_file[piece->file];
     return map >= 0 ? map_codes(piece, &column->maps[map], codes) : find_codes(piece, codes);
 }
@@ -263,7 +294,8 @@ static ns_status take_time(const ns_piece *piece)
 {
     int64_t *out = (int64_t *)piece->out + piece->at;
     ns_storage storage = storage_of(piece);
-    if (storage == NS_STORED_INT || storage == NS_STORED_UINT64) return read_wholes(piece, out, "a time beyond int64 seconds");
+    if (storage == NS_STORED_INT || storage == NS_STORED_UINT64)
+        return read_wholes(piece, out, "a time beyond int64 seconds");
     double *cells = piece->cohort->scratch;
     NS_TRY(ns_piece_read(piece, H5T_NATIVE_DOUBLE, cells));
     for (int64_t i = 0; i < piece->n; i++) {
@@ -315,7 +347,8 @@ ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t firs
 
 static const ns_hash128 MISSING = {0, 0};
 
-/* Whole values as decimals, so that a group stored as float or as integer is the same group. No locale's point. */
+/* Whole values as decimals, so that a group stored as float or as integer is the same group. No locale's
+ * point. */
 static ns_hash128 hash_double(double cell)
 {
     if (isnan(cell)) return MISSING;
@@ -384,7 +417,8 @@ static ns_status hash_levels(ns_table_column *column)
 {
     if (column->level_hash != NULL) return NS_OK;
     column->level_hash = malloc((size_t)(column->levels.n + 1) * sizeof *column->level_hash);
-    if (column->level_hash == NULL) return ns_fail(NS_ENOMEM, "no memory for the levels of column '%s'", column->shown.name);
+    if (column->level_hash == NULL)
+        return ns_fail(NS_ENOMEM, "no memory for the levels of column '%s'", column->shown.name);
     for (int64_t i = 0; i < column->levels.n; i++) {
         int64_t n_bytes;
         const char *text = ns_text_at(&column->levels, i, &n_bytes);
@@ -410,10 +444,14 @@ static ns_status take_hash(const ns_piece *piece)
     ns_hash128 *out = (ns_hash128 *)piece->out + piece->at;
     const ns_table_column *column = piece->column;
     switch (column->shown.kind) {
-    case NS_COL_NUMBER: return hash_numbers(piece, out);
-    case NS_COL_TIME: return hash_wholes(piece, out);
-    case NS_COL_ID: return storage_of(piece) == NS_STORED_TEXT ? hash_texts(piece, out) : hash_wholes(piece, out);
-    case NS_COL_CATEGORY: break;
+    case NS_COL_NUMBER:
+        return hash_numbers(piece, out);
+    case NS_COL_TIME:
+        return hash_wholes(piece, out);
+    case NS_COL_ID:
+        return storage_of(piece) == NS_STORED_TEXT ? hash_texts(piece, out) : hash_wholes(piece, out);
+    case NS_COL_CATEGORY:
+        break;
     }
     return column->source[piece->file] == NS_LEVELS_CELLS ? hash_texts(piece, out) : hash_codes(piece, out);
 }

@@ -1,7 +1,7 @@
 /*
- * What one file says about itself. A file is taken at its word only where the word can be checked: every length against
- * n_rows, every kind against the type of its cells. Files of other programs are recognised by what they always hold, so
- * that the message can name the cure.
+ * What one file says about itself. A file is taken at its word only where the word can be checked: every
+ * length against n_rows, every kind against the type of its cells. Files of other programs are recognised by
+ * what they always hold, so that the message can name the cure.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,11 +39,13 @@ static const foreign FOREIGN[] = {
      "pandas.read_hdf(...).to_csv('T.csv', index=False), then nightshift import T.csv OUT.h5"},
     {true, "_NCProperties", "a netCDF-4 file", "write its table as CSV, then nightshift import T.csv OUT.h5"},
     {false, "#refs#", "a MATLAB file", "writetable(T, 'T.csv'), then nightshift import T.csv OUT.h5"},
-    {false, "columns", "a cohort without its mark", "set the root attributes nightshift_cohort = 1 and n_rows"},
+    {false, "columns", "a cohort without its mark",
+     "set the root attributes nightshift_cohort = 1 and n_rows"},
     {false, "x", "a plain matrix", "set data.layout: matrix"},
 };
 
-/* pandas marks the groups that it writes; AnnData has a matrix and two tables, in newer files also a root attribute. */
+/* pandas marks the groups that it writes; AnnData has a matrix and two tables, in newer files also a root
+ * attribute. */
 static bool is_pandas(hid_t file)
 {
     H5G_info_t info;
@@ -51,7 +53,8 @@ static bool is_pandas(hid_t file)
     if (H5Gget_info(file, &info) < 0) return false;
     for (hsize_t i = 0; i < info.nlinks && !answer; i++) {
         char name[NAME_ROOM];
-        if (H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT) < 0) break;
+        if (H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT) < 0)
+            break;
         hid_t object = H5Oopen(file, name, H5P_DEFAULT);
         if (object < 0) continue;
         answer = ns_h5_has_attribute(object, "pandas_type");
@@ -63,10 +66,11 @@ static bool is_pandas(hid_t file)
 static ns_status name_kind(hid_t file, const char *path)
 {
     if (is_pandas(file))
-        return ns_fail(NS_EFORMAT,
-                       "%s: is not a cohort; it seems to be written by pandas to_hdf; "
-                       "pandas.read_hdf(...).to_csv('T.csv', index=False), then nightshift import T.csv OUT.h5",
-                       path);
+        return ns_fail(
+            NS_EFORMAT,
+            "%s: is not a cohort; it seems to be written by pandas to_hdf; "
+            "pandas.read_hdf(...).to_csv('T.csv', index=False), then nightshift import T.csv OUT.h5",
+            path);
     if (ns_h5_has_link(file, "X") && ns_h5_has_link(file, "obs") && ns_h5_has_link(file, "var"))
         return ns_fail(NS_EFORMAT,
                        "%s: is not a cohort; it seems to be AnnData; a.to_df().join(a.obs).to_csv('T.csv'), "
@@ -75,9 +79,12 @@ static ns_status name_kind(hid_t file, const char *path)
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++) {
         const foreign *kind = &FOREIGN[i];
         if (kind->is_attribute ? ns_h5_has_attribute(file, kind->mark) : ns_h5_has_link(file, kind->mark))
-            return ns_fail(NS_EFORMAT, "%s: is not a cohort; it seems to be %s; %s", path, kind->seems, kind->cure);
+            return ns_fail(NS_EFORMAT, "%s: is not a cohort; it seems to be %s; %s", path, kind->seems,
+                           kind->cure);
     }
-    return ns_fail(NS_EFORMAT, "%s: is not a cohort: no root attribute nightshift_cohort (data/README.md shows the format)", path);
+    return ns_fail(
+        NS_EFORMAT,
+        "%s: is not a cohort: no root attribute nightshift_cohort (data/README.md shows the format)", path);
 }
 
 /* ---- types ---- */
@@ -114,11 +121,18 @@ static bool storage_of(hid_t type, ns_storage *out, const char **found)
         *out = NS_STORED_INT;
         *found = "an enumeration that is not FALSE = 0, TRUE = 1";
         return is_boolean(type);
-    case H5T_STRING: *out = NS_STORED_TEXT; return true;
-    case H5T_COMPOUND: *found = "compound values"; return false;
+    case H5T_STRING:
+        *out = NS_STORED_TEXT;
+        return true;
+    case H5T_COMPOUND:
+        *found = "compound values";
+        return false;
     case H5T_ARRAY:
-    case H5T_VLEN: *found = "arrays"; return false;
-    default: return false;
+    case H5T_VLEN:
+        *found = "arrays";
+        return false;
+    default:
+        return false;
     }
 }
 
@@ -139,7 +153,8 @@ static ns_status read_kind(ns_column_schema *column, hid_t dataset, const char *
     }
     free(text);
     if (!known)
-        return ns_fail(NS_EFORMAT, "%s: column '%s': attribute kind must be number, category, id or time", path, column->name);
+        return ns_fail(NS_EFORMAT, "%s: column '%s': attribute kind must be number, category, id or time",
+                       path, column->name);
     return NS_OK;
 }
 
@@ -150,14 +165,22 @@ static ns_status check_kind(const ns_column_schema *column, const char *path)
     bool text = column->storage == NS_STORED_TEXT;
     const char *wants = NULL;
     switch (column->kind) {
-    case NS_COL_NUMBER: wants = text ? "integers, floats or booleans" : NULL; break;
-    case NS_COL_TIME: wants = text ? "integers, seconds since 1970 UTC" : NULL; break;
-    case NS_COL_ID: wants = whole || text ? NULL : "integers or strings"; break;
-    case NS_COL_CATEGORY: wants = whole || text ? NULL : "integer codes or strings"; break;
+    case NS_COL_NUMBER:
+        wants = text ? "integers, floats or booleans" : NULL;
+        break;
+    case NS_COL_TIME:
+        wants = text ? "integers, seconds since 1970 UTC" : NULL;
+        break;
+    case NS_COL_ID:
+        wants = whole || text ? NULL : "integers or strings";
+        break;
+    case NS_COL_CATEGORY:
+        wants = whole || text ? NULL : "integer codes or strings";
+        break;
     }
     if (wants == NULL) return NS_OK;
-    return ns_fail(NS_EFORMAT, "%s: column '%s' is of kind %s but holds %s; it must hold %s", path, column->name,
-                   ns_column_kind_name(column->kind), text ? "strings" : "floats", wants);
+    return ns_fail(NS_EFORMAT, "%s: column '%s' is of kind %s but holds %s; it must hold %s", path,
+                   column->name, ns_column_kind_name(column->kind), text ? "strings" : "floats", wants);
 }
 
 /* /levels/NAME, for a column as it is named in the file. */
@@ -171,23 +194,27 @@ static bool has_level_dataset(hid_t file, const char *link_name)
     return answer;
 }
 
-static ns_status find_levels(ns_column_schema *column, hid_t file, hid_t dataset, const char *link_name, const char *path)
+static ns_status find_levels(ns_column_schema *column, hid_t file, hid_t dataset, const char *link_name,
+                             const char *path)
 {
     column->levels = NS_LEVELS_NONE;
     if (column->storage == NS_STORED_TEXT) {
         if (column->kind == NS_COL_CATEGORY) column->levels = NS_LEVELS_CELLS;
         return NS_OK;
     }
-    if (has_level_dataset(file, link_name)) column->levels = NS_LEVELS_DATASET;
-    else if (ns_h5_has_attribute(dataset, "levels")) column->levels = NS_LEVELS_ATTRIBUTE;
+    if (has_level_dataset(file, link_name))
+        column->levels = NS_LEVELS_DATASET;
+    else if (ns_h5_has_attribute(dataset, "levels"))
+        column->levels = NS_LEVELS_ATTRIBUTE;
     if (column->kind == NS_COL_CATEGORY) {
         if (column->levels == NS_LEVELS_NONE) column->levels = NS_LEVELS_CELLS;
         return NS_OK;
     }
     /* Codes taken for numbers would pass unnoticed. */
     if (column->levels != NS_LEVELS_NONE && !column->declared)
-        return ns_fail(NS_EFORMAT, "%s: column '%s' has levels but no attribute kind; set it to category (or to number)", path,
-                       column->name);
+        return ns_fail(NS_EFORMAT,
+                       "%s: column '%s' has levels but no attribute kind; set it to category (or to number)",
+                       path, column->name);
     column->levels = NS_LEVELS_NONE;
     return NS_OK;
 }
@@ -200,20 +227,24 @@ static ns_status read_shape(hid_t dataset, int64_t n_rows, const char *name, con
     if (length < 0)
         return ns_fail(NS_EFORMAT, "%s: column '%s' has %d dimensions, must have one", path, name, n_dims);
     if (length != n_rows)
-        return ns_fail(NS_EFORMAT, "%s: column '%s' has %" PRId64 " rows, attribute n_rows says %" PRId64, path, name, length,
-                       n_rows);
+        return ns_fail(NS_EFORMAT, "%s: column '%s' has %" PRId64 " rows, attribute n_rows says %" PRId64,
+                       path, name, length, n_rows);
     return NS_OK;
 }
 
-static ns_status read_column(ns_column_schema *column, hid_t file, const char *link_name, int64_t n_rows, const char *path)
+static ns_status read_column(ns_column_schema *column, hid_t file, const char *link_name, int64_t n_rows,
+                             const char *path)
 {
     char link[NAME_ROOM + 16];
     snprintf(link, sizeof link, "/columns/%s", link_name);
     hid_t object = H5Oopen(file, link, H5P_DEFAULT), type = -1;
     ns_status status = NS_OK;
     if (object < 0) {
-        status = ns_fail(NS_EFORMAT, "%s: column '%s' cannot be opened: the link leads nowhere, or the file is damaged", path,
-                         column->name);
+        char words[300], doing[400];
+        snprintf(doing, sizeof doing,
+                 "open %s (its link leads nowhere, or the file is damaged, or of a newer HDF5)",
+                 ns_column_words(words, column->name));
+        status = ns_hdf5_check(-1, NS_EFORMAT, path, doing);
         goto done;
     }
     if (H5Iget_type(object) != H5I_DATASET) {
@@ -225,8 +256,9 @@ static ns_status read_column(ns_column_schema *column, hid_t file, const char *l
     const char *found;
     type = H5Dget_type(object);
     if (type < 0 || !storage_of(type, &column->storage, &found)) {
-        status = ns_fail(NS_EFORMAT, "%s: column '%s' holds %s; a column holds integers, floats, booleans or strings", path,
-                         column->name, type < 0 ? "values of an unreadable type" : found);
+        status = ns_fail(NS_EFORMAT,
+                         "%s: column '%s' holds %s; a column holds integers, floats, booleans or strings",
+                         path, column->name, type < 0 ? "values of an unreadable type" : found);
         goto done;
     }
     status = read_kind(column, object, path);
@@ -270,10 +302,11 @@ static ns_status read_columns(ns_file_schema *out, hid_t file, const char *path)
         goto done;
     }
     /* A failed append has worded itself; any other failure is the file's. */
-    status = ns_hdf5_check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, collect_name, &names), NS_EFORMAT, path,
-                           "list /columns");
+    status = ns_hdf5_check(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, collect_name, &names),
+                           NS_EFORMAT, path, "list /columns");
     if (status != NS_OK) status = ns_last_error()->code;
-    if (status == NS_OK && names.n == 0) status = ns_fail(NS_EFORMAT, "%s: has no columns: /columns is empty", path);
+    if (status == NS_OK && names.n == 0)
+        status = ns_fail(NS_EFORMAT, "%s: has no columns: /columns is empty", path);
     if (status != NS_OK) goto done;
     out->columns = calloc((size_t)names.n, sizeof *out->columns);
     if (out->columns == NULL) status = ns_fail(NS_ENOMEM, "%s: no memory for its columns", path);
@@ -289,7 +322,9 @@ static ns_status read_columns(ns_file_schema *out, hid_t file, const char *path)
         }
         memcpy(column->name, text, (size_t)n_bytes);
         if (n_bytes >= NAME_ROOM || has_control_character(column->name)) {
-            status = ns_fail(NS_EFORMAT, "%s: the name of column %" PRId64 " in /columns has over %d bytes or a control character",
+            status = ns_fail(NS_EFORMAT,
+                             "%s: the name of column %" PRId64
+                             " in /columns has over %d bytes or a control character",
                              path, i + 1, NAME_ROOM - 1);
             break;
         }
@@ -312,13 +347,17 @@ static ns_status read_root(ns_file_schema *out, hid_t file, const char *path)
     NS_TRY(ns_h5_read_int_attribute(&version, &found, file, "nightshift_cohort", path, NS_EFORMAT));
     if (!found) return name_kind(file, path);
     if (version > FORMAT_VERSION)
-        return ns_fail(NS_EFORMAT, "%s: is a cohort of a newer format: nightshift_cohort = %" PRId64 ", this program reads %d", path,
-                       version, FORMAT_VERSION);
+        return ns_fail(NS_EFORMAT,
+                       "%s: is a cohort of a newer format: nightshift_cohort = %" PRId64
+                       ", this program reads %d",
+                       path, version, FORMAT_VERSION);
     if (version < 1)
-        return ns_fail(NS_EFORMAT, "%s: nightshift_cohort = %" PRId64 ", must be %d", path, version, FORMAT_VERSION);
+        return ns_fail(NS_EFORMAT, "%s: nightshift_cohort = %" PRId64 ", must be %d", path, version,
+                       FORMAT_VERSION);
     NS_TRY(ns_h5_read_int_attribute(&out->n_rows, &found, file, "n_rows", path, NS_EFORMAT));
     if (!found) return ns_fail(NS_EFORMAT, "%s: has no root attribute n_rows", path);
-    if (out->n_rows < 0) return ns_fail(NS_EFORMAT, "%s: n_rows = %" PRId64 ", must be at least 0", path, out->n_rows);
+    if (out->n_rows < 0)
+        return ns_fail(NS_EFORMAT, "%s: n_rows = %" PRId64 ", must be at least 0", path, out->n_rows);
     return NS_OK;
 }
 
@@ -327,7 +366,8 @@ static ns_status read_root(ns_file_schema *out, hid_t file, const char *path)
 static ns_status open_numbers(hid_t *out, ns_storage *storage, hid_t file, const char *name, const char *path)
 {
     *out = H5Dopen2(file, name, H5P_DEFAULT);
-    NS_TRY(ns_hdf5_check(*out, NS_EFORMAT, path, strcmp(name, "x") == 0 ? "open the data set /x" : "open the data set /y"));
+    NS_TRY(ns_hdf5_check(*out, NS_EFORMAT, path,
+                         strcmp(name, "x") == 0 ? "open the data set /x" : "open the data set /y"));
     hid_t type = H5Dget_type(*out);
     const char *found = "strings";
     bool right = type >= 0 && storage_of(type, storage, &found);
@@ -336,17 +376,21 @@ static ns_status open_numbers(hid_t *out, ns_storage *storage, hid_t file, const
     return ns_fail(NS_EFORMAT, "%s: /%s holds %s, must hold numbers", path, name, right ? "strings" : found);
 }
 
-static ns_status name_matrix_columns(ns_file_schema *out, int64_t width, bool has_y, ns_storage x, ns_storage y)
+static ns_status name_matrix_columns(ns_file_schema *out, int64_t width, bool has_y, ns_storage x,
+                                     ns_storage y)
 {
     out->columns = calloc((size_t)width + 1, sizeof *out->columns);
     if (out->columns == NULL) return ns_fail(NS_ENOMEM, "no memory for %" PRId64 " columns of /x", width);
     int digits = snprintf(NULL, 0, "%" PRId64, width > 0 ? width - 1 : 0);
     for (int64_t i = 0; i < width + (has_y ? 1 : 0); i++) {
         char name[40];
-        if (i < width) snprintf(name, sizeof name, "x%0*" PRId64, digits, i);
-        else snprintf(name, sizeof name, "y");
+        if (i < width)
+            snprintf(name, sizeof name, "x%0*" PRId64, digits, i);
+        else
+            snprintf(name, sizeof name, "y");
         ns_column_schema *column = &out->columns[i];
-        *column = (ns_column_schema){.name = calloc(sizeof name, 1), .kind = NS_COL_NUMBER, .storage = i < width ? x : y};
+        *column = (ns_column_schema){
+            .name = calloc(sizeof name, 1), .kind = NS_COL_NUMBER, .storage = i < width ? x : y};
         if (column->name == NULL) return ns_fail(NS_ENOMEM, "no memory for %" PRId64 " columns of /x", width);
         memcpy(column->name, name, sizeof name);
         out->n_columns++;
@@ -358,8 +402,9 @@ static ns_status read_matrix(ns_file_schema *out, hid_t file, const char *path)
 {
     if (!ns_h5_has_link(file, "x"))
         return ns_fail(NS_EFORMAT, "%s: has no data set /x%s", path,
-                       ns_h5_has_attribute(file, "nightshift_cohort") ? "; it is a cohort of columns: leave data.layout out"
-                                                                      : ", which data.layout: matrix reads");
+                       ns_h5_has_attribute(file, "nightshift_cohort")
+                           ? "; it is a cohort of columns: leave data.layout out"
+                           : ", which data.layout: matrix reads");
     bool has_y = ns_h5_has_link(file, "y");
     hid_t x = -1, y = -1, space = -1;
     ns_storage x_storage = NS_STORED_FLOAT32, y_storage = NS_STORED_FLOAT32;
@@ -374,15 +419,16 @@ static ns_status read_matrix(ns_file_schema *out, hid_t file, const char *path)
         goto done;
     }
     if (dims[1] < 1 || dims[1] > MAX_MATRIX_COLUMNS || dims[0] > INT64_MAX) {
-        status = ns_fail(NS_EFORMAT, "%s: /x has %llu columns, must have 1 to %d", path, (unsigned long long)dims[1],
-                         MAX_MATRIX_COLUMNS);
+        status = ns_fail(NS_EFORMAT, "%s: /x has %llu columns, must have 1 to %d", path,
+                         (unsigned long long)dims[1], MAX_MATRIX_COLUMNS);
         goto done;
     }
     out->n_rows = (int64_t)dims[0];
     int64_t y_rows = has_y ? ns_h5_length(H5Dget_space(y)) : out->n_rows;
     if (y_rows != out->n_rows) {
         status = y_rows < 0 ? ns_fail(NS_EFORMAT, "%s: /y must have one dimension", path)
-                            : ns_fail(NS_EFORMAT, "%s: /y has %" PRId64 " rows, /x has %" PRId64, path, y_rows, out->n_rows);
+                            : ns_fail(NS_EFORMAT, "%s: /y has %" PRId64 " rows, /x has %" PRId64, path,
+                                      y_rows, out->n_rows);
         goto done;
     }
     status = name_matrix_columns(out, (int64_t)dims[1], has_y, x_storage, y_storage);

@@ -1,8 +1,8 @@
 /*
- * One column at a time. Cells gather in a buffer of one chunk; a data set is made when its first chunk is full or its column
- * ends, so that a small table has one small chunk. Texts of a column gather whole, since their type needs the longest.
- * On a full disk H5Dwrite, H5Fflush and H5Fclose may all succeed while H5Dclose fails: every return code counts, and after
- * the first failure nothing is renamed.
+ * One column at a time. Cells gather in a buffer of one chunk; a data set is made when its first chunk is
+ * full or its column ends, so that a small table has one small chunk. Texts of a column gather whole, since
+ * their type needs the longest. On a full disk H5Dwrite, H5Fflush and H5Fclose may all succeed while H5Dclose
+ * fails: every return code counts, and after the first failure nothing is renamed.
  */
 #include "data/cohort_writer.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/lock.h"
 #include "data/cohort_private.h"
 #include "data/durable.h"
 
@@ -20,6 +21,7 @@ static const char LABEL[] = "cohort";
 
 struct ns_cohort_writer {
     char *path, *temporary;
+    ns_lock *lock; /* PATH.lock: two writers of one file would share its temporary name */
     int64_t chunk_rows;
     int32_t deflate;
     hid_t file, columns, levels; /* -1 while closed */
@@ -75,7 +77,9 @@ static ns_status open_here(ns_cohort_writer *writer, const char *path)
     writer->buffer = malloc((size_t)writer->chunk_rows * sizeof(int64_t));
     if (writer->path == NULL || writer->temporary == NULL || writer->buffer == NULL)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", path);
-    snprintf(writer->temporary, room, "%s.tmp.%ld", path, (long)getpid());
+    snprintf(writer->temporary, room, "%s.lock", path);
+    NS_TRY(ns_lock_take(&writer->lock, writer->temporary, "the cohort file", NULL, 0));
+    snprintf(writer->temporary, room, "%s.tmp", path);
     NS_TRY(ns_durable_point("write", LABEL, "before"));
     NS_TRY(ns_h5_create(&writer->file, writer->temporary, path));
     NS_TRY(ns_h5_write_int_attribute(writer->file, "nightshift_cohort", 1, path));
@@ -89,7 +93,8 @@ ns_status ns_cohort_writer_open(ns_cohort_writer **out, const char *path, const 
     if (writer == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to write it", path);
     writer->file = writer->columns = writer->levels = writer->dataset = -1;
     writer->n_rows = -1;
-    writer->chunk_rows = options != NULL && options->chunk_rows > 0 ? options->chunk_rows : DEFAULT_CHUNK_ROWS;
+    writer->chunk_rows =
+        options != NULL && options->chunk_rows > 0 ? options->chunk_rows : DEFAULT_CHUNK_ROWS;
     writer->deflate = options != NULL && options->deflate >= 0 ? options->deflate : 1;
     ns_status status = open_here(writer, path);
     if (status != NS_OK) ns_cohort_writer_close(&writer);
@@ -111,7 +116,8 @@ static ns_status make_dataset(hid_t *out, const ns_cohort_writer *writer, hid_t 
     hid_t list = ns_h5_plain_list(H5P_DATASET_CREATE), space = H5Screate_simple(1, &size, &most);
     *out = -1;
     if (link != NULL && list >= 0 && space >= 0 && H5Pset_chunk(list, 1, &chunk) >= 0 &&
-        (writer->deflate == 0 || (H5Pset_shuffle(list) >= 0 && H5Pset_deflate(list, (unsigned)writer->deflate) >= 0)))
+        (writer->deflate == 0 ||
+         (H5Pset_shuffle(list) >= 0 && H5Pset_deflate(list, (unsigned)writer->deflate) >= 0)))
         *out = H5Dcreate2(group, link, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     ns_status status = check(writer, *out, "create a data set");
     if (list >= 0) H5Pclose(list);
@@ -123,25 +129,33 @@ static ns_status make_dataset(hid_t *out, const ns_cohort_writer *writer, hid_t 
 static hid_t file_type(const ns_cohort_writer *writer)
 {
     switch (writer->kind) {
-    case NS_COL_NUMBER: return H5T_IEEE_F32LE;
-    case NS_COL_CATEGORY: return H5T_STD_I32LE;
-    default: return H5T_STD_I64LE;
+    case NS_COL_NUMBER:
+        return H5T_IEEE_F32LE;
+    case NS_COL_CATEGORY:
+        return H5T_STD_I32LE;
+    default:
+        return H5T_STD_I64LE;
     }
 }
 
 static hid_t memory_type(const ns_cohort_writer *writer)
 {
     switch (writer->kind) {
-    case NS_COL_NUMBER: return H5T_NATIVE_FLOAT;
-    case NS_COL_CATEGORY: return H5T_NATIVE_INT32;
-    default: return H5T_NATIVE_INT64;
+    case NS_COL_NUMBER:
+        return H5T_NATIVE_FLOAT;
+    case NS_COL_CATEGORY:
+        return H5T_NATIVE_INT32;
+    default:
+        return H5T_NATIVE_INT64;
     }
 }
 
 static ns_status label_column(const ns_cohort_writer *writer)
 {
-    NS_TRY(ns_h5_write_text_attribute(writer->dataset, "kind", ns_column_kind_name(writer->kind), writer->path));
-    if (writer->unit[0] != '\0') NS_TRY(ns_h5_write_text_attribute(writer->dataset, "unit", writer->unit, writer->path));
+    NS_TRY(
+        ns_h5_write_text_attribute(writer->dataset, "kind", ns_column_kind_name(writer->kind), writer->path));
+    if (writer->unit[0] != '\0')
+        NS_TRY(ns_h5_write_text_attribute(writer->dataset, "unit", writer->unit, writer->path));
     if (writer->description[0] == '\0') return NS_OK;
     return ns_h5_write_text_attribute(writer->dataset, "description", writer->description, writer->path);
 }
@@ -150,12 +164,15 @@ static ns_status flush_buffer(ns_cohort_writer *writer)
 {
     hsize_t size = (hsize_t)(writer->n_written + writer->n_buffered);
     if (writer->dataset < 0) {
-        NS_TRY(make_dataset(&writer->dataset, writer, writer->columns, file_type(writer), writer->n_buffered));
+        NS_TRY(
+            make_dataset(&writer->dataset, writer, writer->columns, file_type(writer), writer->n_buffered));
         NS_TRY(label_column(writer));
     } else {
         NS_TRY(check(writer, H5Dset_extent(writer->dataset, &size), "extend a data set"));
     }
-    NS_TRY(check(writer, ns_h5_write_rows(writer->dataset, memory_type(writer), writer->n_written, writer->n_buffered, writer->buffer),
+    NS_TRY(check(writer,
+                 ns_h5_write_rows(writer->dataset, memory_type(writer), writer->n_written, writer->n_buffered,
+                                  writer->buffer),
                  "write rows"));
     writer->n_written += writer->n_buffered;
     writer->n_buffered = 0;
@@ -209,8 +226,9 @@ static ns_status end_column(ns_cohort_writer *writer)
     NS_TRY(close_dataset(writer, &writer->dataset));
     if (writer->n_rows < 0) writer->n_rows = writer->n_written;
     if (writer->n_rows != writer->n_written)
-        return ns_fail(NS_EINVAL, "%s: column '%s' was given %" PRId64 " rows, the columns before it %" PRId64, writer->path,
-                       writer->name, writer->n_written, writer->n_rows);
+        return ns_fail(NS_EINVAL,
+                       "%s: column '%s' was given %" PRId64 " rows, the columns before it %" PRId64,
+                       writer->path, writer->name, writer->n_written, writer->n_rows);
     if (writer->torn) return NS_OK;
     writer->torn = true; /* the middle of the whole write, for the test hook */
     return ns_durable_point("write", LABEL, "torn");
@@ -238,8 +256,8 @@ static ns_status begin_column(ns_cohort_writer *writer, const char *name, ns_col
     return NS_OK;
 }
 
-ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns_column_kind kind, bool is_text,
-                                  const char *unit, const char *description)
+ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns_column_kind kind,
+                                  bool is_text, const char *unit, const char *description)
 {
     NS_TRY(note(writer, end_column(writer))); /* before its unit and description go */
     free(writer->unit);
@@ -249,7 +267,8 @@ ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns
     return note(writer, begin_column(writer, name, kind, is_text));
 }
 
-static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, const void *cells, size_t size, int64_t n)
+static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, const void *cells, size_t size,
+                              int64_t n)
 {
     if (!writer->in_column || writer->is_text || writer->kind != kind)
         return ns_fail(NS_EINVAL, "%s: rows of kind %s were given to a column of another kind", writer->path,
@@ -306,7 +325,8 @@ ns_status ns_cohort_writer_id_texts(ns_cohort_writer *writer, const ns_texts *id
 static ns_status write_levels(ns_cohort_writer *writer, const ns_texts *levels)
 {
     NS_TRY(end_column(writer));
-    if (!writer->wants_levels) return ns_fail(NS_EINVAL, "%s: levels were given to a column that has none", writer->path);
+    if (!writer->wants_levels)
+        return ns_fail(NS_EINVAL, "%s: levels were given to a column that has none", writer->path);
     writer->wants_levels = false;
     if (writer->levels < 0) NS_TRY(make_group(&writer->levels, writer, "levels"));
     hid_t dataset;
@@ -343,7 +363,8 @@ static ns_status verify(const ns_cohort_writer *writer)
     ns_status status = ns_h5_open_read(&file, writer->temporary, NS_EIO);
     if (status == NS_OK) status = ns_file_schema_read(&schema, file, writer->temporary, NS_LAYOUT_COLUMNS);
     if (status == NS_OK && schema.n_rows != writer->n_rows)
-        status = ns_fail(NS_EIO, "%s: reads back with %" PRId64 " rows, not %" PRId64, writer->path, schema.n_rows, writer->n_rows);
+        status = ns_fail(NS_EIO, "%s: reads back with %" PRId64 " rows, not %" PRId64, writer->path,
+                         schema.n_rows, writer->n_rows);
     if (file >= 0) H5Fclose(file);
     ns_file_schema_destroy(&schema);
     if (status == NS_EFORMAT) ns_last_error()->code = status = NS_EIO; /* our own file, not the user's */
@@ -374,7 +395,7 @@ static void abandon(ns_cohort_writer *writer)
     if (writer->columns >= 0) H5Gclose(writer->columns);
     if (writer->file >= 0) H5Fclose(writer->file);
     writer->dataset = writer->levels = writer->columns = writer->file = -1;
-    if (writer->temporary != NULL) unlink(writer->temporary);
+    if (writer->lock != NULL) unlink(writer->temporary); /* without the lock it is another's */
 }
 
 ns_status ns_cohort_writer_finish(ns_cohort_writer *writer)
@@ -389,6 +410,7 @@ void ns_cohort_writer_close(ns_cohort_writer **handle)
     ns_cohort_writer *writer = *handle;
     if (writer == NULL) return;
     abandon(writer); /* after finish the temporary name is gone */
+    ns_lock_release(&writer->lock);
     free(writer->path);
     free(writer->temporary);
     free(writer->buffer);

@@ -2,7 +2,8 @@
 #define NIGHTSHIFT_DATA_COHORT_WRITER_H
 /*
  * Writes a cohort file column by column in blocks of rows: chunks of 65,536 rows, shuffle + deflate 1, object times off.
- * The file stands under its own name only after finish: until then it is PATH.tmp.PID. Local.
+ * The file stands under its own name only after finish: until then it is PATH.tmp. The writer
+ * holds the lock PATH.lock (cluster/lock.h) from open to close, so that a path has one at a time. Local.
  */
 #include <stdint.h>
 
@@ -17,7 +18,7 @@ typedef struct ns_cohort_options {
     int32_t deflate;      /* 1 to 9; 0: no filter; -1: the default, 1 */
 } ns_cohort_options;
 
-/* options may be NULL: chunks of 65,536 rows, deflate 1. NS_EIO: cannot create. NS_ENOMEM. */
+/* options may be NULL: chunks of 65,536 rows, deflate 1. NS_EIO: cannot create. NS_EINVAL: held by another writer. NS_ENOMEM. */
 ns_status ns_cohort_writer_open(ns_cohort_writer **out, const char *path, const ns_cohort_options *options);
 
 /* Begins a column; its rows are appended in order by the calls below, then the next begins. unit, description may be NULL.

@@ -153,9 +153,7 @@ static ns_status name_beside(char out[PATH_ROOM], const char *path, const char *
 
 static ns_status temporary_of(char out[PATH_ROOM], const char *path)
 {
-    char suffix[32];
-    snprintf(suffix, sizeof suffix, ".tmp.%ld", (long)getpid());
-    return name_beside(out, path, suffix);
+    return name_beside(out, path, ".tmp");
 }
 
 static void strip_slashes(char *path)

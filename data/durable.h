@@ -36,8 +36,10 @@ ns_status ns_durable_mkdir(const char *path, const char *label);
  */
 ns_status ns_durable_write(const char *path, const void *bytes, size_t n_bytes, const char *label);
 
-/* As ns_durable_write, published under path by rename from path.tmp.PID, then the folder is synced: write:LABEL, sync:LABEL,
-   rename:LABEL, syncdir:LABEL. Fails with NS_EIO: path is as it was (after a failed syncdir: new), and no temporary file stays. */
+/* As ns_durable_write, published under path by rename from path.tmp, then the folder is synced: write:LABEL, sync:LABEL,
+   rename:LABEL, syncdir:LABEL. What a killed process left under path.tmp is written over; so of several processes that may
+   publish the same path only one may do it at a time: the one that holds a lock (cluster/lock.h).
+   Fails with NS_EIO: path is as it was (after a failed syncdir: new), and no temporary file stays. */
 ns_status ns_durable_publish(const char *path, const void *bytes, size_t n_bytes, const char *label);
 
 /* fsync of a file (sync:LABEL) or folder (syncdir:LABEL) by name. NS_EIO. */

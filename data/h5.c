@@ -1,6 +1,6 @@
 /*
- * Every HDF5 call is checked where it is made: the library keeps the reason of a failure only until the next call.
- * Handles start as -1, so that one exit can close what was opened.
+ * Every HDF5 call is checked where it is made: the library keeps the reason of a failure only until the next
+ * call. Handles start as -1, so that one exit can close what was opened.
  */
 #include "data/h5.h"
 
@@ -19,7 +19,8 @@ typedef struct reason {
     bool found;
 } reason;
 
-/* The deepest entry of the error stack knows the cause; of a system call's, only the system's own words are kept. */
+/* The deepest entry of the error stack knows the cause; of a system call's, only the system's own words are
+ * kept. */
 static herr_t take_reason(unsigned n, const H5E_error2_t *error, void *data)
 {
     reason *out = data;
@@ -52,8 +53,8 @@ ns_status ns_hdf5_check(int64_t result, ns_status code, const char *path, const 
 
 void ns_h5_quiet(void)
 {
-    /* After a close that failed (a full disk) HDF5's own exit handler closes again, and crashes. All files are closed here, so
-       it has nothing to do. The first call decides; later ones change nothing. */
+    /* After a close that failed (a full disk) HDF5's own exit handler closes again, and crashes. All files
+       are closed here, so it has nothing to do. The first call decides; later ones change nothing. */
     H5dont_atexit();
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -69,7 +70,8 @@ static ns_status name_fault(const char *path, ns_status code)
         int cause = errno;
         return ns_fail(code, "%s: %s", path, cause == ENOENT ? "no such file" : strerror(cause));
     }
-    if (S_ISDIR(facts.st_mode)) return ns_fail(code, "%s: is a folder, not an HDF5 file (all files in it: %s/*.h5)", path, path);
+    if (S_ISDIR(facts.st_mode))
+        return ns_fail(code, "%s: is a folder, not an HDF5 file (all files in it: %s/*.h5)", path, path);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return ns_fail(code, "%s: cannot open: %s", path, strerror(errno));
     close(file);
@@ -83,7 +85,8 @@ ns_status ns_h5_open_read(hid_t *out, const char *path, ns_status code)
     *out = -1;
     ns_h5_quiet();
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(access, 0, 1) < 0) {
+    if (access < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 ||
+        H5Pset_file_locking(access, 0, 1) < 0) {
         ns_status status = ns_hdf5_check(-1, code, path, "prepare to open");
         if (access >= 0) H5Pclose(access);
         return status;
@@ -94,7 +97,8 @@ ns_status ns_h5_open_read(hid_t *out, const char *path, ns_status code)
         reason why = {.text = "HDF5 gives no reason"};
         H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, &why);
         status = name_fault(path, code);
-        if (status == NS_OK) status = ns_fail(code, "%s: is a truncated or damaged HDF5 file: %s", path, why.text);
+        if (status == NS_OK)
+            status = ns_fail(code, "%s: is a truncated or damaged HDF5 file: %s", path, why.text);
     }
     H5Pclose(access);
     *out = file;
@@ -140,8 +144,9 @@ int64_t ns_h5_length(hid_t space)
 {
     hsize_t length = 0;
     int64_t answer = -1;
-    if (space >= 0 && H5Sget_simple_extent_type(space) == H5S_SIMPLE && H5Sget_simple_extent_ndims(space) == 1 &&
-        H5Sget_simple_extent_dims(space, &length, NULL) >= 0 && length <= INT64_MAX)
+    if (space >= 0 && H5Sget_simple_extent_type(space) == H5S_SIMPLE &&
+        H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &length, NULL) >= 0 &&
+        length <= INT64_MAX)
         answer = (int64_t)length;
     if (space >= 0) H5Sclose(space);
     return answer;
@@ -174,7 +179,8 @@ herr_t ns_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t 
     hid_t file_space, memory_space;
     select_rows(dataset, first, n, &file_space, &memory_space);
     herr_t result = -1;
-    if (memory_space >= 0) result = H5Dread(dataset, memory_type, memory_space, file_space, H5P_DEFAULT, rows);
+    if (memory_space >= 0)
+        result = H5Dread(dataset, memory_type, memory_space, file_space, H5P_DEFAULT, rows);
     ns_h5_close_space(memory_space);
     ns_h5_close_space(file_space);
     return result;
@@ -186,7 +192,8 @@ herr_t ns_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t
     hid_t file_space, memory_space;
     select_rows(dataset, first, n, &file_space, &memory_space);
     herr_t result = -1;
-    if (memory_space >= 0) result = H5Dwrite(dataset, memory_type, memory_space, file_space, H5P_DEFAULT, rows);
+    if (memory_space >= 0)
+        result = H5Dwrite(dataset, memory_type, memory_space, file_space, H5P_DEFAULT, rows);
     ns_h5_close_space(memory_space);
     ns_h5_close_space(file_space);
     return result;
@@ -195,8 +202,8 @@ herr_t ns_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t
 /* ---- attributes ---- */
 
 /* Opens an attribute that holds one element of a class; *attribute is -1 where there is none of that name. */
-static ns_status open_attribute(hid_t *attribute, hid_t *type, hid_t object, const char *name, H5T_class_t wanted,
-                                const char *path, ns_status code)
+static ns_status open_attribute(hid_t *attribute, hid_t *type, hid_t object, const char *name,
+                                H5T_class_t wanted, const char *path, ns_status code)
 {
     *type = -1;
     *attribute = -1;
@@ -213,7 +220,8 @@ static ns_status open_attribute(hid_t *attribute, hid_t *type, hid_t object, con
     return NS_OK;
 }
 
-ns_status ns_h5_read_text_attribute(char **out, hid_t object, const char *name, const char *path, ns_status code)
+ns_status ns_h5_read_text_attribute(char **out, hid_t object, const char *name, const char *path,
+                                    ns_status code)
 {
     hid_t attribute, type;
     ns_texts one = {0};
@@ -237,8 +245,8 @@ done:
     return status;
 }
 
-ns_status ns_h5_read_int_attribute(int64_t *out, bool *found, hid_t object, const char *name, const char *path,
-                                   ns_status code)
+ns_status ns_h5_read_int_attribute(int64_t *out, bool *found, hid_t object, const char *name,
+                                   const char *path, ns_status code)
 {
     hid_t attribute, type;
     *found = false;
@@ -253,7 +261,8 @@ ns_status ns_h5_read_int_attribute(int64_t *out, bool *found, hid_t object, cons
 }
 
 /* Creates a scalar attribute and writes it; takes the type over. */
-static ns_status write_attribute(hid_t object, const char *name, hid_t type, const void *value, const char *path)
+static ns_status write_attribute(hid_t object, const char *name, hid_t type, const void *value,
+                                 const char *path)
 {
     hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
     herr_t result = -1;
@@ -311,7 +320,8 @@ static ns_status append_fixed(ns_texts *out, const char *cells, size_t size, H5T
 static ns_status append_variable(ns_texts *out, char *const *cells, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        NS_TRY(ns_texts_append(out, cells[i] != NULL ? cells[i] : "", cells[i] != NULL ? (int64_t)strlen(cells[i]) : 0));
+        NS_TRY(ns_texts_append(out, cells[i] != NULL ? cells[i] : "",
+                               cells[i] != NULL ? (int64_t)strlen(cells[i]) : 0));
     return NS_OK;
 }
 
@@ -322,8 +332,8 @@ static herr_t read_cells(hid_t object, bool is_attribute, hid_t type, int64_t fi
 }
 
 /* One piece: the memory type is the file's own, so that no conversion of character sets stands in the way. */
-static ns_status read_piece(ns_texts *out, hid_t object, bool is_attribute, hid_t type, int64_t first, int64_t n,
-                            const char *path, const char *what, ns_status code)
+static ns_status read_piece(ns_texts *out, hid_t object, bool is_attribute, hid_t type, int64_t first,
+                            int64_t n, const char *path, const char *what, ns_status code)
 {
     bool variable = H5Tis_variable_str(type) > 0;
     size_t size = variable ? sizeof(char *) : H5Tget_size(type);
@@ -331,7 +341,8 @@ static ns_status read_piece(ns_texts *out, hid_t object, bool is_attribute, hid_
     if (cells == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to read %s", path, what);
     char doing[300];
     snprintf(doing, sizeof doing, "read %s", what);
-    ns_status status = ns_hdf5_check(read_cells(object, is_attribute, type, first, n, cells), code, path, doing);
+    ns_status status =
+        ns_hdf5_check(read_cells(object, is_attribute, type, first, n, cells), code, path, doing);
     if (status == NS_OK)
         status = variable ? append_variable(out, (char *const *)(void *)cells, n)
                           : append_fixed(out, cells, size, H5Tget_strpad(type), n);
@@ -347,8 +358,8 @@ static ns_status read_piece(ns_texts *out, hid_t object, bool is_attribute, hid_
     return status;
 }
 
-ns_status ns_h5_read_texts(ns_texts *out, hid_t dataset, int64_t first, int64_t n, const char *path, const char *what,
-                           ns_status code)
+ns_status ns_h5_read_texts(ns_texts *out, hid_t dataset, int64_t first, int64_t n, const char *path,
+                           const char *what, ns_status code)
 {
     hid_t type = H5Dget_type(dataset);
     NS_TRY(ns_hdf5_check(type, code, path, "read a text type"));
@@ -358,18 +369,22 @@ ns_status ns_h5_read_texts(ns_texts *out, hid_t dataset, int64_t first, int64_t 
     if (piece > TEXT_PIECE_ROWS) piece = TEXT_PIECE_ROWS;
     ns_status status = NS_OK;
     for (int64_t at = 0; at < n && status == NS_OK; at += piece)
-        status = read_piece(out, dataset, false, type, first + at, n - at < piece ? n - at : piece, path, what, code);
+        status = read_piece(out, dataset, false, type, first + at, n - at < piece ? n - at : piece, path,
+                            what, code);
     H5Tclose(type);
     return status;
 }
 
-ns_status ns_h5_read_attribute_texts(ns_texts *out, hid_t attribute, const char *path, const char *what, ns_status code)
+ns_status ns_h5_read_attribute_texts(ns_texts *out, hid_t attribute, const char *path, const char *what,
+                                     ns_status code)
 {
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     hssize_t n = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
     ns_status status = ns_hdf5_check(type < 0 || n < 0 ? -1 : 0, code, path, "read an attribute");
-    if (status == NS_OK && H5Tget_class(type) != H5T_STRING) status = ns_fail(code, "%s: %s is not text", path, what);
-    if (status == NS_OK && n > 0) status = read_piece(out, attribute, true, type, 0, (int64_t)n, path, what, code);
+    if (status == NS_OK && H5Tget_class(type) != H5T_STRING)
+        status = ns_fail(code, "%s: %s is not text", path, what);
+    if (status == NS_OK && n > 0)
+        status = read_piece(out, attribute, true, type, 0, (int64_t)n, path, what, code);
     if (type >= 0) H5Tclose(type);
     if (space >= 0) H5Sclose(space);
     return status;
@@ -387,8 +402,8 @@ hid_t ns_h5_text_type(int64_t n_bytes)
 }
 
 /* Lays texts out in cells of `size` bytes, padded with zeros. */
-static ns_status fill_cells(char *cells, size_t size, const ns_texts *texts, int64_t from, int64_t n, const char *path,
-                            const char *what)
+static ns_status fill_cells(char *cells, size_t size, const ns_texts *texts, int64_t from, int64_t n,
+                            const char *path, const char *what)
 {
     memset(cells, 0, (size_t)n * size);
     for (int64_t i = 0; i < n; i++) {
@@ -400,8 +415,8 @@ static ns_status fill_cells(char *cells, size_t size, const ns_texts *texts, int
     return NS_OK;
 }
 
-ns_status ns_h5_write_texts(hid_t dataset, int64_t first, const ns_texts *texts, int64_t from, int64_t n, const char *path,
-                            const char *what)
+ns_status ns_h5_write_texts(hid_t dataset, int64_t first, const ns_texts *texts, int64_t from, int64_t n,
+                            const char *path, const char *what)
 {
     if (n == 0) return NS_OK;
     hid_t type = H5Dget_type(dataset);
@@ -417,7 +432,8 @@ ns_status ns_h5_write_texts(hid_t dataset, int64_t first, const ns_texts *texts,
         int64_t rows = n - at < piece ? n - at : piece;
         status = fill_cells(cells, size, texts, from + at, rows, path, what);
         if (status == NS_OK)
-            status = ns_hdf5_check(ns_h5_write_rows(dataset, type, first + at, rows, cells), NS_EIO, path, "write texts");
+            status = ns_hdf5_check(ns_h5_write_rows(dataset, type, first + at, rows, cells), NS_EIO, path,
+                                   "write texts");
     }
     free(cells);
     H5Tclose(type);

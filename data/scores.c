@@ -1,7 +1,7 @@
 /*
- * Every data set is made, with its place in the file, before the first row is written, and attributes have fixed lengths; so
- * the bytes of a file do not depend on the blocks in which rows arrive. The attribute `reasons` comes last: a file without it
- * was not finished.
+ * Every data set is made, with its place in the file, before the first row is written, and attributes have
+ * fixed lengths; so the bytes of a file do not depend on the blocks in which rows arrive. The attribute
+ * `reasons` comes last: a file without it was not finished.
  */
 #include "data/scores.h"
 
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "data/crash.h"
 #include "data/durable.h"
 #include "data/h5.h"
 #include "data/hash.h"
@@ -24,12 +25,18 @@ static const char LABEL[] = "scores";
 const char *ns_score_status_name(ns_score_status status)
 {
     switch (status) {
-    case NS_SCORED: return "scored";
-    case NS_OUTSIDE_COHORT: return "outside_cohort";
-    case NS_ID_MISSING: return "id_missing";
-    case NS_ID_DUPLICATE: return "id_duplicate";
-    case NS_VALUE_INFINITE: return "value_infinite";
-    default: return "unknown";
+    case NS_SCORED:
+        return "scored";
+    case NS_OUTSIDE_COHORT:
+        return "outside_cohort";
+    case NS_ID_MISSING:
+        return "id_missing";
+    case NS_ID_DUPLICATE:
+        return "id_duplicate";
+    case NS_VALUE_INFINITE:
+        return "value_infinite";
+    default:
+        return "unknown";
     }
 }
 
@@ -61,8 +68,8 @@ static void put_little(unsigned char *at, uint64_t value, int n_bytes)
 }
 
 /* Adds rows; texts counts from index from. Returns the first row with an unknown status, or -1. */
-static int64_t content_add(content *now, const int64_t *ids, const ns_texts *texts, int64_t from, const uint8_t *status,
-                           const float *risk, int64_t n)
+static int64_t content_add(content *now, const int64_t *ids, const ns_texts *texts, int64_t from,
+                           const uint8_t *status, const float *risk, int64_t n)
 {
     unsigned char cells[256 * CELL_BYTES];
     int64_t bad = -1;
@@ -76,8 +83,10 @@ static int64_t content_add(content *now, const int64_t *ids, const ns_texts *tex
             put_little(cell, id, 8);
             cell[8] = status[i];
             put_little(cell + 9, risk_bits(risk[i]), 4);
-            if (status[i] < NS_N_STATUS) now->counts[status[i]]++;
-            else if (bad < 0) bad = now->n_rows + i;
+            if (status[i] < NS_N_STATUS)
+                now->counts[status[i]]++;
+            else if (bad < 0)
+                bad = now->n_rows + i;
         }
         crypto_generichash_update(&now->state, cells, (unsigned long long)(rows * CELL_BYTES));
     }
@@ -128,14 +137,17 @@ static ns_status check(const ns_scores_writer *writer, int64_t result, const cha
     return ns_hdf5_check(result, NS_EIO, writer->path, doing);
 }
 
-/* A contiguous data set of n rows with its place in the file, nothing written to it; takes type over when it is text. */
-static ns_status make_dataset(hid_t *out, const ns_scores_writer *writer, const char *link, hid_t type, int64_t n)
+/* A contiguous data set of n rows with its place in the file, nothing written to it; takes type over when it
+ * is text. */
+static ns_status make_dataset(hid_t *out, const ns_scores_writer *writer, const char *link, hid_t type,
+                              int64_t n)
 {
     hsize_t size = (hsize_t)n;
     hid_t list = ns_h5_plain_list(H5P_DATASET_CREATE), space = H5Screate_simple(1, &size, NULL);
     *out = -1;
     if (list >= 0 && space >= 0 && H5Pset_layout(list, H5D_CONTIGUOUS) >= 0 &&
-        H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY) >= 0 && H5Pset_fill_time(list, H5D_FILL_TIME_NEVER) >= 0)
+        H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(list, H5D_FILL_TIME_NEVER) >= 0)
         *out = H5Dcreate2(writer->file, link, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     ns_status status = check(writer, *out, "create a data set");
     if (list >= 0) H5Pclose(list);
@@ -143,7 +155,8 @@ static ns_status make_dataset(hid_t *out, const ns_scores_writer *writer, const 
     return status;
 }
 
-static ns_status make_texts(hid_t *out, const ns_scores_writer *writer, const char *link, int64_t n_bytes, int64_t n)
+static ns_status make_texts(hid_t *out, const ns_scores_writer *writer, const char *link, int64_t n_bytes,
+                            int64_t n)
 {
     hid_t type = ns_h5_text_type(n_bytes > 0 ? n_bytes : 1);
     *out = -1;
@@ -180,7 +193,8 @@ static ns_status write_levels(const ns_scores_writer *writer, const ns_keep_colu
     hid_t dataset;
     ns_status status = make_texts(&dataset, writer, link, longest(column->levels), column->levels->n);
     if (status == NS_OK)
-        status = ns_h5_write_texts(dataset, 0, column->levels, 0, column->levels->n, writer->path, column->name);
+        status =
+            ns_h5_write_texts(dataset, 0, column->levels, 0, column->levels->n, writer->path, column->name);
     if (dataset >= 0) {
         herr_t closed = H5Dclose(dataset);
         if (status == NS_OK) status = check(writer, closed, "close a data set");
@@ -195,14 +209,16 @@ static ns_status make_keep(ns_scores_writer *writer, int32_t k, const ns_keep_co
     if (link == NULL) return ns_fail(NS_ENOMEM, "%s: no memory for a column", writer->path);
     writer->keep_kind[k] = column->kind;
     writer->keep_is_text[k] = column->is_text;
-    hid_t type = column->kind == NS_COL_NUMBER ? H5T_IEEE_F32LE
+    hid_t type = column->kind == NS_COL_NUMBER     ? H5T_IEEE_F32LE
                  : column->kind == NS_COL_CATEGORY ? H5T_STD_I32LE
                                                    : H5T_STD_I64LE;
-    ns_status status = column->is_text ? make_texts(&writer->keep[k], writer, link, column->text_bytes, writer->n_rows)
-                                       : make_dataset(&writer->keep[k], writer, link, type, writer->n_rows);
+    ns_status status = column->is_text
+                           ? make_texts(&writer->keep[k], writer, link, column->text_bytes, writer->n_rows)
+                           : make_dataset(&writer->keep[k], writer, link, type, writer->n_rows);
     free(link);
     NS_TRY(status);
-    NS_TRY(ns_h5_write_text_attribute(writer->keep[k], "kind", ns_column_kind_name(column->kind), writer->path));
+    NS_TRY(
+        ns_h5_write_text_attribute(writer->keep[k], "kind", ns_column_kind_name(column->kind), writer->path));
     return column->kind == NS_COL_CATEGORY ? write_levels(writer, column) : NS_OK;
 }
 
@@ -223,13 +239,15 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     writer->keep = malloc(n_keep * sizeof *writer->keep);
     writer->keep_kind = calloc(n_keep, sizeof *writer->keep_kind);
     writer->keep_is_text = calloc(n_keep, sizeof *writer->keep_is_text);
-    writer->written = aligned_alloc(64, (sizeof *writer->written + 63) / 64 * 64); /* libsodium's state wants it */
+    writer->written =
+        aligned_alloc(64, (sizeof *writer->written + 63) / 64 * 64); /* libsodium's state wants it */
     writer->risk_piece = malloc(PIECE_ROWS * sizeof *writer->risk_piece);
-    if (writer->path == NULL || writer->keep == NULL || writer->keep_kind == NULL || writer->keep_is_text == NULL ||
-        writer->written == NULL || writer->risk_piece == NULL)
+    if (writer->path == NULL || writer->keep == NULL || writer->keep_kind == NULL ||
+        writer->keep_is_text == NULL || writer->written == NULL || writer->risk_piece == NULL)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", setup->path);
     memcpy(writer->path, setup->path, n_bytes);
-    for (writer->n_keep = 0; writer->n_keep < setup->n_keep; writer->n_keep++) writer->keep[writer->n_keep] = -1;
+    for (writer->n_keep = 0; writer->n_keep < setup->n_keep; writer->n_keep++)
+        writer->keep[writer->n_keep] = -1;
     content_begin(writer->written);
     NS_TRY(ns_durable_point("write", LABEL, "before"));
     NS_TRY(ns_h5_create(&writer->file, writer->path, writer->path));
@@ -239,7 +257,8 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     NS_TRY(make_dataset(&writer->status, writer, "status", H5T_STD_U8LE, setup->n_rows));
     NS_TRY(make_dataset(&writer->risk, writer, "risk", H5T_IEEE_F32LE, setup->n_rows));
     bool has_levels = false;
-    for (int32_t k = 0; k < setup->n_keep; k++) has_levels = has_levels || setup->keep[k].kind == NS_COL_CATEGORY;
+    for (int32_t k = 0; k < setup->n_keep; k++)
+        has_levels = has_levels || setup->keep[k].kind == NS_COL_CATEGORY;
     if (setup->n_keep > 0) NS_TRY(make_group(writer, "keep"));
     if (has_levels) NS_TRY(make_group(writer, "levels"));
     for (int32_t k = 0; k < setup->n_keep; k++) NS_TRY(make_keep(writer, k, &setup->keep[k]));
@@ -261,13 +280,16 @@ ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *s
 }
 
 /* One kept column of a block. */
-static ns_status write_keep(const ns_scores_writer *writer, int32_t k, const void *cells, int64_t first, int64_t n)
+static ns_status write_keep(const ns_scores_writer *writer, int32_t k, const void *cells, int64_t first,
+                            int64_t n)
 {
-    if (writer->keep_is_text[k]) return ns_h5_write_texts(writer->keep[k], first, cells, 0, n, writer->path, "a kept column");
-    hid_t type = writer->keep_kind[k] == NS_COL_NUMBER ? H5T_NATIVE_FLOAT
+    if (writer->keep_is_text[k])
+        return ns_h5_write_texts(writer->keep[k], first, cells, 0, n, writer->path, "a kept column");
+    hid_t type = writer->keep_kind[k] == NS_COL_NUMBER     ? H5T_NATIVE_FLOAT
                  : writer->keep_kind[k] == NS_COL_CATEGORY ? H5T_NATIVE_INT32
                                                            : H5T_NATIVE_INT64;
-    return check(writer, ns_h5_write_rows(writer->keep[k], type, first, n, cells), "write rows of a kept column");
+    return check(writer, ns_h5_write_rows(writer->keep[k], type, first, n, cells),
+                 "write rows of a kept column");
 }
 
 static ns_status write_risk(const ns_scores_writer *writer, const float *risk, int64_t first, int64_t n)
@@ -278,7 +300,8 @@ static ns_status write_risk(const ns_scores_writer *writer, const float *risk, i
             uint32_t bits = risk_bits(risk[at + i]);
             memcpy(&writer->risk_piece[i], &bits, sizeof bits);
         }
-        NS_TRY(check(writer, ns_h5_write_rows(writer->risk, H5T_NATIVE_FLOAT, first + at, rows, writer->risk_piece),
+        NS_TRY(check(writer,
+                     ns_h5_write_rows(writer->risk, H5T_NATIVE_FLOAT, first + at, rows, writer->risk_piece),
                      "write risks"));
     }
     return NS_OK;
@@ -288,16 +311,19 @@ static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *bl
 {
     int64_t first = writer->written->n_rows, n = block->n_rows;
     if (n > writer->n_rows - first)
-        return ns_fail(NS_EINVAL, "%s: was given more than the %" PRId64 " rows it was made for", writer->path, writer->n_rows);
+        return ns_fail(NS_EINVAL, "%s: was given more than the %" PRId64 " rows it was made for",
+                       writer->path, writer->n_rows);
     if (writer->id_is_text)
         NS_TRY(ns_h5_write_texts(writer->id, first, block->id_text, 0, n, writer->path, "the ids"));
     else
-        NS_TRY(check(writer, ns_h5_write_rows(writer->id, H5T_NATIVE_INT64, first, n, block->id_int), "write ids"));
-    NS_TRY(check(writer, ns_h5_write_rows(writer->status, H5T_NATIVE_UINT8, first, n, block->status), "write statuses"));
+        NS_TRY(check(writer, ns_h5_write_rows(writer->id, H5T_NATIVE_INT64, first, n, block->id_int),
+                     "write ids"));
+    NS_TRY(check(writer, ns_h5_write_rows(writer->status, H5T_NATIVE_UINT8, first, n, block->status),
+                 "write statuses"));
     NS_TRY(write_risk(writer, block->risk, first, n));
     for (int32_t k = 0; k < writer->n_keep; k++) NS_TRY(write_keep(writer, k, block->keep[k], first, n));
-    int64_t bad = content_add(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, 0, block->status,
-                              block->risk, n);
+    int64_t bad = content_add(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, 0,
+                              block->status, block->risk, n);
     if (bad >= 0) return ns_fail(NS_EINVAL, "%s: row %" PRId64 " has an unknown status", writer->path, bad);
     if (writer->torn) return NS_OK;
     writer->torn = true;
@@ -334,8 +360,8 @@ static ns_status finish_here(ns_scores_writer *writer, char hash[65])
 {
     if (writer->failed) return ns_fail(NS_EIO, "%s: an earlier write failed", writer->path);
     if (writer->written->n_rows != writer->n_rows)
-        return ns_fail(NS_EINVAL, "%s: was given %" PRId64 " of %" PRId64 " rows", writer->path, writer->written->n_rows,
-                       writer->n_rows);
+        return ns_fail(NS_EINVAL, "%s: was given %" PRId64 " of %" PRId64 " rows", writer->path,
+                       writer->written->n_rows, writer->n_rows);
     char reasons[REASONS_ROOM];
     word_reasons(reasons, writer->written->counts);
     NS_TRY(ns_h5_write_text_attribute(writer->file, "reasons", reasons, writer->path));
@@ -347,7 +373,8 @@ static ns_status finish_here(ns_scores_writer *writer, char hash[65])
     ns_status status = ns_scores_inspect(back, writer->path);
     if (status == NS_OK && strcmp(back->content, hash) != 0)
         status = ns_fail(NS_EIO, "%s: does not read back as it was written", writer->path);
-    if (status == NS_EVERIFY) ns_last_error()->code = status = NS_EIO; /* the disk's fault, not an altered file */
+    if (status == NS_EVERIFY)
+        ns_last_error()->code = status = NS_EIO; /* the disk's fault, not an altered file */
     free(back);
     return status;
 }
@@ -403,8 +430,10 @@ static ns_status copy_attribute(char *to, size_t room, hid_t file, const char *n
     if (text == NULL)
         status = ns_fail(NS_EVERIFY, "%s: has no attribute %s%s", path, name,
                          strcmp(name, "reasons") == 0 ? ": it was not finished" : "");
-    else if (strlen(text) >= room) status = ns_fail(NS_EVERIFY, "%s: attribute %s has over %zu bytes", path, name, room - 1);
-    else memcpy(to, text, strlen(text) + 1);
+    else if (strlen(text) >= room)
+        status = ns_fail(NS_EVERIFY, "%s: attribute %s has over %zu bytes", path, name, room - 1);
+    else
+        memcpy(to, text, strlen(text) + 1);
     free(text);
     return status;
 }
@@ -414,12 +443,14 @@ static ns_status read_head(ns_scores_info *out, char reasons[REASONS_ROOM], hid_
     int64_t version = 0;
     bool found;
     NS_TRY(ns_h5_read_int_attribute(&version, &found, file, "nightshift_scores", path, NS_EVERIFY));
-    if (!found) return ns_fail(NS_EVERIFY, "%s: is not a score file: no root attribute nightshift_scores", path);
+    if (!found)
+        return ns_fail(NS_EVERIFY, "%s: is not a score file: no root attribute nightshift_scores", path);
     if (version != FORMAT_VERSION)
-        return ns_fail(NS_EVERIFY, "%s: is a score file of format %" PRId64 ", this program reads %d", path, version,
-                       FORMAT_VERSION);
+        return ns_fail(NS_EVERIFY, "%s: is a score file of format %" PRId64 ", this program reads %d", path,
+                       version, FORMAT_VERSION);
     NS_TRY(ns_h5_read_int_attribute(&out->n_rows, &found, file, "n_rows", path, NS_EVERIFY));
-    if (!found || out->n_rows < 0) return ns_fail(NS_EVERIFY, "%s: has no attribute n_rows of at least 0", path);
+    if (!found || out->n_rows < 0)
+        return ns_fail(NS_EVERIFY, "%s: has no attribute n_rows of at least 0", path);
     NS_TRY(copy_attribute(out->name, sizeof out->name, file, "name", path));
     NS_TRY(copy_attribute(out->version, sizeof out->version, file, "version", path));
     NS_TRY(copy_attribute(out->bundle_id, sizeof out->bundle_id, file, "bundle_id", path));
@@ -428,17 +459,20 @@ static ns_status read_head(ns_scores_info *out, char reasons[REASONS_ROOM], hid_
 }
 
 /* Opens a data set that must have n rows of one of two classes. */
-static ns_status open_rows(hid_t *out, hid_t file, const char *name, int64_t n, H5T_class_t class_a, H5T_class_t class_b,
-                           const char *path)
+static ns_status open_rows(hid_t *out, hid_t file, const char *name, int64_t n, H5T_class_t class_a,
+                           H5T_class_t class_b, const char *path)
 {
     *out = ns_h5_has_link(file, name) ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
     if (*out < 0) return ns_fail(NS_EVERIFY, "%s: has no data set /%s", path, name);
     int64_t length = ns_h5_length(H5Dget_space(*out));
-    if (length != n) return ns_fail(NS_EVERIFY, "%s: /%s has %" PRId64 " rows, n_rows says %" PRId64, path, name, length, n);
+    if (length != n)
+        return ns_fail(NS_EVERIFY, "%s: /%s has %" PRId64 " rows, n_rows says %" PRId64, path, name, length,
+                       n);
     hid_t type = H5Dget_type(*out);
     H5T_class_t class = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
     if (type >= 0) H5Tclose(type);
-    if (class != class_a && class != class_b) return ns_fail(NS_EVERIFY, "%s: /%s holds values of another type", path, name);
+    if (class != class_a && class != class_b)
+        return ns_fail(NS_EVERIFY, "%s: /%s holds values of another type", path, name);
     return NS_OK;
 }
 
@@ -457,13 +491,17 @@ static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n
         ns_texts_clear(&from->texts);
         NS_TRY(ns_h5_read_texts(&from->texts, from->id, first, n, path, "/id", NS_EVERIFY));
     } else {
-        NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->id, H5T_NATIVE_INT64, first, n, from->ids), NS_EVERIFY, path, "read /id"));
+        NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->id, H5T_NATIVE_INT64, first, n, from->ids), NS_EVERIFY,
+                             path, "read /id"));
     }
-    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->status, H5T_NATIVE_UINT8, first, n, from->statuses), NS_EVERIFY, path,
-                         "read /status"));
-    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->risk, H5T_NATIVE_FLOAT, first, n, from->risks), NS_EVERIFY, path, "read /risk"));
-    int64_t bad = content_add(now, from->id_is_text ? NULL : from->ids, &from->texts, 0, from->statuses, from->risks, n);
-    if (bad >= 0) return ns_fail(NS_EVERIFY, "%s: row %" PRId64 " (counting from 0) has an unknown status", path, bad);
+    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->status, H5T_NATIVE_UINT8, first, n, from->statuses),
+                         NS_EVERIFY, path, "read /status"));
+    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->risk, H5T_NATIVE_FLOAT, first, n, from->risks), NS_EVERIFY,
+                         path, "read /risk"));
+    int64_t bad = content_add(now, from->id_is_text ? NULL : from->ids, &from->texts, 0, from->statuses,
+                              from->risks, n);
+    if (bad >= 0)
+        return ns_fail(NS_EVERIFY, "%s: row %" PRId64 " (counting from 0) has an unknown status", path, bad);
     return NS_OK;
 }
 
@@ -475,15 +513,18 @@ static ns_status read_rows(ns_scores_info *out, hid_t file, const char *path)
     if (from == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to read it", path);
     from->id = from->status = from->risk = -1;
     ns_status status = open_rows(&from->id, file, "id", out->n_rows, H5T_INTEGER, H5T_STRING, path);
-    if (status == NS_OK) status = open_rows(&from->status, file, "status", out->n_rows, H5T_INTEGER, H5T_INTEGER, path);
-    if (status == NS_OK) status = open_rows(&from->risk, file, "risk", out->n_rows, H5T_FLOAT, H5T_FLOAT, path);
+    if (status == NS_OK)
+        status = open_rows(&from->status, file, "status", out->n_rows, H5T_INTEGER, H5T_INTEGER, path);
+    if (status == NS_OK)
+        status = open_rows(&from->risk, file, "risk", out->n_rows, H5T_FLOAT, H5T_FLOAT, path);
     if (status == NS_OK) {
         hid_t type = H5Dget_type(from->id);
         from->id_is_text = type >= 0 && H5Tget_class(type) == H5T_STRING;
         if (type >= 0) H5Tclose(type);
     }
     for (int64_t at = 0; at < out->n_rows && status == NS_OK; at += PIECE_ROWS)
-        status = add_piece(&now, from, at, out->n_rows - at < PIECE_ROWS ? out->n_rows - at : PIECE_ROWS, path);
+        status =
+            add_piece(&now, from, at, out->n_rows - at < PIECE_ROWS ? out->n_rows - at : PIECE_ROWS, path);
     if (status == NS_OK) {
         memcpy(out->counts, now.counts, sizeof out->counts);
         content_end(&now, out->content);
@@ -501,14 +542,19 @@ ns_status ns_scores_inspect(ns_scores_info *out, const char *path)
     char stored[REASONS_ROOM], counted[REASONS_ROOM];
     hid_t file;
     memset(out, 0, sizeof *out);
-    NS_TRY(ns_h5_open_read(&file, path, NS_EVERIFY));
-    ns_status status = read_head(out, stored, file, path);
-    if (status == NS_OK) status = read_rows(out, file, path);
-    H5Fclose(file);
+    const char *before = ns_crash_watch(path);
+    ns_status status = ns_h5_open_read(&file, path, NS_EVERIFY);
+    if (status == NS_OK) {
+        status = read_head(out, stored, file, path);
+        if (status == NS_OK) status = read_rows(out, file, path);
+        H5Fclose(file);
+    }
+    ns_crash_watch(before);
     if (status != NS_OK) return status;
     word_reasons(counted, out->counts);
     if (strcmp(stored, counted) != 0)
-        return ns_fail(NS_EVERIFY, "%s: its statuses do not add up to its attribute reasons: the file was altered", path);
+        return ns_fail(NS_EVERIFY,
+                       "%s: its statuses do not add up to its attribute reasons: the file was altered", path);
     return NS_OK;
 }
 

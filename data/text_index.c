@@ -1,6 +1,7 @@
 /*
- * Open addressing with linear steps, at most half full. The hash (FNV-1a, then a multiplicative mix, since short decimal
- * texts differ in few bits) decides only where a text is looked for, never an order, so it reaches no result.
+ * Open addressing with linear steps, at most half full. The hash (FNV-1a, then a multiplicative mix, since
+ * short decimal texts differ in few bits) decides only where a text is looked for, never an order, so it
+ * reaches no result.
  */
 #include "data/text_index.h"
 
@@ -75,7 +76,8 @@ int64_t ns_text_index_find(const ns_text_index *index, const char *text, int64_t
     return index->slot[slot_of(index, text, n_bytes)];
 }
 
-ns_status ns_text_index_add(ns_text_index *index, ns_texts *texts, const char *text, int64_t n_bytes, int64_t *at)
+ns_status ns_text_index_add(ns_text_index *index, ns_texts *texts, const char *text, int64_t n_bytes,
+                            int64_t *at)
 {
     assert(texts == index->texts);
     int64_t found = ns_text_index_find(index, text, n_bytes);

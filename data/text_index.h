@@ -1,6 +1,7 @@
 #ifndef NIGHTSHIFT_DATA_TEXT_INDEX_H
 #define NIGHTSHIFT_DATA_TEXT_INDEX_H
-/* A hash table over a list of texts: which index has this text, in constant time. For levels met once for every row. */
+/* A hash table over a list of texts: which index has this text, in constant time. For levels met once for
+ * every row. */
 #include <stdint.h>
 
 #include "cluster/status.h"
@@ -22,6 +23,8 @@ void ns_text_index_destroy(ns_text_index *index); /* back to {0} */
 /* The index of a text, or -1. */
 int64_t ns_text_index_find(const ns_text_index *index, const char *text, int64_t n_bytes);
 
-/* Finds a text, or appends it to texts, which must be the list that the index was built over. *at may be NULL. NS_ENOMEM. */
-ns_status ns_text_index_add(ns_text_index *index, ns_texts *texts, const char *text, int64_t n_bytes, int64_t *at);
+/* Finds a text, or appends it to texts, which must be the list that the index was built over. *at may be
+ * NULL. NS_ENOMEM. */
+ns_status ns_text_index_add(ns_text_index *index, ns_texts *texts, const char *text, int64_t n_bytes,
+                            int64_t *at);
 #endif

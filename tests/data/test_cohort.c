@@ -1,6 +1,7 @@
 /*
- * A zoo of cohort files, written here with HDF5 itself: every way in which a cell may be stored, files that keep their levels
- * in different ways, and every fault that data/cohort.h names. Every rank does all of it and must see the same.
+ * A zoo of cohort files, written here with HDF5 itself: every way in which a cell may be stored, files that
+ * keep their levels in different ways, and every fault that data/cohort.h names. Every rank does all of it
+ * and must see the same.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,8 +40,8 @@ static hid_t start_file(const char *name, int64_t n_rows)
 }
 
 /* A data set of n cells; kind NULL: no attribute. list: creation properties or H5P_DEFAULT. */
-static void put_with(hid_t list, hid_t file, const char *link, const char *kind, hid_t type, hid_t memory, hsize_t n,
-                     const void *cells)
+static void put_with(hid_t list, hid_t file, const char *link, const char *kind, hid_t type, hid_t memory,
+                     hsize_t n, const void *cells)
 {
     hid_t space = H5Screate_simple(1, &n, NULL);
     hid_t set = H5Dcreate2(file, link, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
@@ -51,7 +52,8 @@ static void put_with(hid_t list, hid_t file, const char *link, const char *kind,
     H5Sclose(space);
 }
 
-static void put(hid_t file, const char *link, const char *kind, hid_t type, hid_t memory, hsize_t n, const void *cells)
+static void put(hid_t file, const char *link, const char *kind, hid_t type, hid_t memory, hsize_t n,
+                const void *cells)
 {
     put_with(H5P_DEFAULT, file, link, kind, type, memory, n, cells);
 }
@@ -66,7 +68,8 @@ static hid_t string_type(size_t size, H5T_str_t padding, H5T_cset_t set)
 }
 
 /* Fixed-length strings of 8 bytes. */
-static void put_fixed(hid_t file, const char *link, const char *kind, H5T_str_t padding, hsize_t n, const char (*cells)[8])
+static void put_fixed(hid_t file, const char *link, const char *kind, H5T_str_t padding, hsize_t n,
+                      const char (*cells)[8])
 {
     hid_t type = string_type(8, padding, H5T_CSET_UTF8);
     put(file, link, kind, type, type, n, cells);
@@ -156,7 +159,8 @@ static void expands_patterns(void **state)
     assert_memory_equal(files.bytes, joined, strlen(joined));
     ns_texts_destroy(&files);
     const char *const bad[] = {absent, none, folder, sub};
-    CHECK_FAILS(ns_cohort_expand(&files, &bad[0], 1, "job.yaml:3: data.cohort"), NS_EFORMAT, "job.yaml:3: data.cohort: '");
+    CHECK_FAILS(ns_cohort_expand(&files, &bad[0], 1, "job.yaml:3: data.cohort"), NS_EFORMAT,
+                "job.yaml:3: data.cohort: '");
     CHECK_FAILS(ns_cohort_expand(&files, &bad[0], 1, "data.cohort"), NS_EFORMAT, "exp-c.h5': no such file");
     CHECK_FAILS(ns_cohort_expand(&files, &bad[1], 1, "data.cohort"), NS_EFORMAT, "matches no file");
     CHECK_FAILS(ns_cohort_expand(&files, &bad[2], 1, "data.cohort"), NS_EFORMAT, "is a folder");
@@ -193,9 +197,9 @@ static hid_t boolean_type(void)
 static void reads_every_number_type(void **state)
 {
     (void)state;
-    hid_t types[] = {H5T_STD_I8LE,   H5T_STD_U8LE,   H5T_STD_I16BE,  H5T_STD_U16LE,  H5T_STD_I32LE,  H5T_STD_U32BE,
-                     H5T_STD_I64BE,  H5T_STD_U64LE,  H5T_STD_U64BE,  H5T_IEEE_F32LE, H5T_IEEE_F32BE, H5T_IEEE_F64LE,
-                     H5T_IEEE_F64BE, H5T_NATIVE_LDOUBLE, half_type()};
+    hid_t types[] = {H5T_STD_I8LE,   H5T_STD_U8LE,   H5T_STD_I16BE,  H5T_STD_U16LE,      H5T_STD_I32LE,
+                     H5T_STD_U32BE,  H5T_STD_I64BE,  H5T_STD_U64LE,  H5T_STD_U64BE,      H5T_IEEE_F32LE,
+                     H5T_IEEE_F32BE, H5T_IEEE_F64LE, H5T_IEEE_F64BE, H5T_NATIVE_LDOUBLE, half_type()};
     int32_t n_types = (int32_t)(sizeof types / sizeof *types);
     if (rank == 0) {
         hid_t file = start_file("types.h5", N);
@@ -288,7 +292,8 @@ static void counts_what_float32_cannot_hold(void **state)
     ns_hash128 hash[4];
     static const int64_t want[4] = {2, 3, 1, 2};
     /* mixed: what decides may have been seen by different ranks */
-    CHECK_OK(ns_cohort_read_number(cohort, 2, rank == 0 ? 0 : 1, rank == 0 ? (n_ranks == 1 ? 4 : 1) : 3, out));
+    CHECK_OK(
+        ns_cohort_read_number(cohort, 2, rank == 0 ? 0 : 1, rank == 0 ? (n_ranks == 1 ? 4 : 1) : 3, out));
     CHECK_OK(ns_cohort_check_exact(cohort, MPI_COMM_WORLD));
     assert_int_equal(ns_cohort_inexact(cohort, 2), rank == 0 ? 1 : 0);
     for (int32_t column = 0; column < 4; column++) {
@@ -326,7 +331,8 @@ static void write_levels_zoo(void)
     static const int64_t second[6] = {1, 0, 3, 2, 3, 4};
     static const char *const variable[5] = {"", "b", "\xc3\xa9", "a", "c"};
     put(file, "/columns/c", "category", H5T_STD_I64BE, H5T_NATIVE_INT64, 6, second);
-    hid_t set = H5Dopen2(file, "/columns/c", H5P_DEFAULT), type = string_type(H5T_VARIABLE, H5T_STR_NULLTERM, H5T_CSET_UTF8);
+    hid_t set = H5Dopen2(file, "/columns/c", H5P_DEFAULT),
+          type = string_type(H5T_VARIABLE, H5T_STR_NULLTERM, H5T_CSET_UTF8);
     hsize_t n = 5;
     hid_t space = H5Screate_simple(1, &n, NULL);
     hid_t attribute = H5Acreate2(set, "levels", type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -364,7 +370,8 @@ static void joins_levels_by_text(void **state)
     (void)state;
     if (rank == 0) write_levels_zoo();
     written();
-    static const char *const names[7] = {"lev-1.h5", "lev-2.h5", "lev-3.h5", "lev-4.h5", "lev-5.h5", "lev-6.h5", "lev-7.h5"};
+    static const char *const names[7] = {"lev-1.h5", "lev-2.h5", "lev-3.h5", "lev-4.h5",
+                                         "lev-5.h5", "lev-6.h5", "lev-7.h5"};
     ns_cohort *cohort;
     CHECK_OK(open_named(&cohort, 7, names, NS_LAYOUT_COLUMNS));
     assert_int_equal(ns_cohort_n_rows(cohort), 36);
@@ -378,7 +385,7 @@ static void joins_levels_by_text(void **state)
     int32_t codes[36];
     CHECK_FAILS(ns_cohort_read_codes(cohort, 0, 0, 36, codes), NS_EINVAL, "not prepared");
     prepare_all(cohort);
-    prepare_all(cohort); /* again: nothing to do */
+    prepare_all(cohort);                    /* again: nothing to do */
     assert_int_equal(column->levels->n, 4); /* a b c é: by bytes, the empty text is none */
     assert_memory_equal(column->levels->bytes, "abc\xc3\xa9", 5);
     CHECK_OK(ns_cohort_read_codes(cohort, 0, 0, 36, codes));
@@ -459,7 +466,8 @@ static void reads_times_and_ids(void **state)
     assert_int_equal(ns_cohort_inexact(cohort, 2), 2);
     CHECK_OK(ns_cohort_read_hash(cohort, 3, 0, 4, hash));
     assert_true(hash[2].hi == 0 && hash[2].lo == 0 && hash[1].lo == ns_hash128_of("-5", 2).lo);
-    CHECK_FAILS(ns_cohort_read_time(cohort, 0, 0, 4, out), NS_EFORMAT, "column 'far', row 3 (counting from 0)");
+    CHECK_FAILS(ns_cohort_read_time(cohort, 0, 0, 4, out), NS_EFORMAT,
+                "column 'far', row 3 (counting from 0)");
 
     assert_false(ns_cohort_column(cohort, 1)->is_text);
     CHECK_OK(ns_cohort_read_id_int(cohort, 1, 1, 3, out));
@@ -467,7 +475,8 @@ static void reads_times_and_ids(void **state)
     CHECK_OK(ns_cohort_read_hash(cohort, 1, 0, 4, hash));
     assert_true(hash[2].lo == 0 && hash[2].hi == 0 && hash[3].lo == ns_hash128_of_int(ids[3]).lo);
     CHECK_OK(ns_cohort_read_id_int(cohort, 5, 0, 3, out));
-    CHECK_FAILS(ns_cohort_read_id_int(cohort, 5, 0, 4, out), NS_EFORMAT, "row 3 (counting from 0): an id above");
+    CHECK_FAILS(ns_cohort_read_id_int(cohort, 5, 0, 4, out), NS_EFORMAT,
+                "row 3 (counting from 0): an id above");
     CHECK_FAILS(ns_cohort_read_hash(cohort, 5, 0, 4, hash), NS_EFORMAT, "an id above the largest int64");
 
     assert_true(ns_cohort_column(cohort, 4)->is_text);
@@ -528,7 +537,8 @@ static void reads_any_range(void **state)
     CHECK_OK(open_named(&cohort, 3, names, NS_LAYOUT_COLUMNS));
     prepare_all(cohort);
     assert_int_equal(ns_cohort_column(cohort, 0)->levels->n, 1000);
-    static const int64_t ranges[][2] = {{0, MANY}, {69999, 5}, {70001, 1}, {1, 0}, {MANY - 1, 1}, {65535, 65538}, {12345, 150000}};
+    static const int64_t ranges[][2] = {{0, MANY},     {69999, 5},     {70001, 1},     {1, 0},
+                                        {MANY - 1, 1}, {65535, 65538}, {12345, 150000}};
     float *values = malloc(MANY * sizeof *values);
     int32_t *codes = malloc(MANY * sizeof *codes);
     for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
@@ -572,7 +582,8 @@ static void opens_more_files_than_it_keeps(void **state)
         for (int32_t column = 0; column < 2; column++) {
             float out[2 * FILES];
             CHECK_OK(ns_cohort_read_number(cohort, column, 0, 2 * FILES, out));
-            for (int f = 0; f < FILES; f++) assert_true(out[2 * f] == (float)f && out[2 * f + 1] == (float)f + 0.5f);
+            for (int f = 0; f < FILES; f++)
+                assert_true(out[2 * f] == (float)f && out[2 * f + 1] == (float)f + 0.5f);
         }
     ns_cohort_close(&cohort);
     ns_texts_destroy(&files);
@@ -622,14 +633,16 @@ enum { WIDTH = 12, HEIGHT = 500 };
 
 static void write_matrix(const char *name, hid_t type, hsize_t rows, hsize_t width, double from)
 {
-    hid_t file = H5Fcreate(in_folder(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), list = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t file = H5Fcreate(in_folder(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+          list = H5Pcreate(H5P_DATASET_CREATE);
     hsize_t dims[2] = {rows, width}, chunk[2] = {rows < 64 ? rows : 64, 5};
     H5Pset_chunk(list, 2, chunk);
     H5Pset_deflate(list, 1);
     double *cells = malloc(rows * width * sizeof *cells), *y = malloc(rows * sizeof *y);
     for (hsize_t i = 0; i < rows * width; i++) cells[i] = from + (double)i;
     for (hsize_t i = 0; i < rows; i++) y[i] = (double)(i % 2);
-    hid_t space = H5Screate_simple(2, dims, NULL), set = H5Dcreate2(file, "x", type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(2, dims, NULL),
+          set = H5Dcreate2(file, "x", type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     assert_true(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, cells) >= 0);
     H5Dclose(set);
     H5Sclose(space);
@@ -975,7 +988,8 @@ static const fault FAULTS[] = {
     {make_scores, NS_LAYOUT_COLUMNS, "it seems to be a score file of this program"},
     {make_unmarked, NS_LAYOUT_COLUMNS, "set the root attributes nightshift_cohort = 1"},
     {make_unknown, NS_LAYOUT_COLUMNS, "is not a cohort: no root attribute nightshift_cohort"},
-    {make_newer, NS_LAYOUT_COLUMNS, "is a cohort of a newer format: nightshift_cohort = 2, this program reads 1"},
+    {make_newer, NS_LAYOUT_COLUMNS,
+     "is a cohort of a newer format: nightshift_cohort = 2, this program reads 1"},
     {make_text_version, NS_LAYOUT_COLUMNS, "attribute 'nightshift_cohort' is not one whole number"},
     {make_uncounted, NS_LAYOUT_COLUMNS, "has no root attribute n_rows"},
     {make_negative, NS_LAYOUT_COLUMNS, "n_rows = -1, must be at least 0"},
@@ -984,13 +998,15 @@ static const fault FAULTS[] = {
     {make_ragged, NS_LAYOUT_COLUMNS, "column 'v' has 3 rows, attribute n_rows says 4"},
     {make_unknown_kind, NS_LAYOUT_COLUMNS, "column 'v': attribute kind must be number, category, id or time"},
     {make_kind_not_text, NS_LAYOUT_COLUMNS, "attribute 'kind' is not one text"},
-    {make_float_id, NS_LAYOUT_COLUMNS, "column 'v' is of kind id but holds floats; it must hold integers or strings"},
-    {make_float_category, NS_LAYOUT_COLUMNS, "is of kind category but holds floats; it must hold integer codes or strings"},
+    {make_float_id, NS_LAYOUT_COLUMNS,
+     "column 'v' is of kind id but holds floats; it must hold integers or strings"},
+    {make_float_category, NS_LAYOUT_COLUMNS,
+     "is of kind category but holds floats; it must hold integer codes or strings"},
     {make_text_number, NS_LAYOUT_COLUMNS, "is of kind number but holds strings"},
     {make_text_time, NS_LAYOUT_COLUMNS, "is of kind time but holds strings"},
     {make_kindless_levels, NS_LAYOUT_COLUMNS, "column 'v' has levels but no attribute kind"},
     {make_group_column, NS_LAYOUT_COLUMNS, "'v' in /columns is not a data set"},
-    {make_lost_link, NS_LAYOUT_COLUMNS, "column 'v' cannot be opened"},
+    {make_lost_link, NS_LAYOUT_COLUMNS, "fault.h5: cannot open column 'v' (its link leads nowhere"},
     {make_two_dimensions, NS_LAYOUT_COLUMNS, "column 'v' has 2 dimensions, must have one"},
     {make_compound, NS_LAYOUT_COLUMNS, "column 'v' holds compound values"},
     {make_enumeration, NS_LAYOUT_COLUMNS, "an enumeration that is not FALSE = 0, TRUE = 1"},
@@ -1039,16 +1055,21 @@ static void names_files_that_differ(void **state)
             file = start_file(name, 3);
             put_three(file, "/columns/a", NULL);
             if (i == 3) put_three(file, "/columns/aa", NULL);
-            if (i == 4) put_variable(file, "/columns/b", NULL, 3, texts);
-            else if (i != 2) put_three(file, "/columns/b", NULL);
-            if (i == 5) put_variable(file, "/columns/i", "id", 3, texts);
-            else put(file, "/columns/i", "id", H5T_STD_I32LE, H5T_NATIVE_INT32, 3, ids);
+            if (i == 4)
+                put_variable(file, "/columns/b", NULL, 3, texts);
+            else if (i != 2)
+                put_three(file, "/columns/b", NULL);
+            if (i == 5)
+                put_variable(file, "/columns/i", "id", 3, texts);
+            else
+                put(file, "/columns/i", "id", H5T_STD_I32LE, H5T_NATIVE_INT32, 3, ids);
             finish_file(file);
         }
     }
     written();
-    static const char *const want[] = {"dif-2.h5: has no column 'b', which ", "dif-1.h5: has no column 'aa', which ",
-                                       "dif-4.h5: column 'b' is of kind category, in ", "dif-5.h5: column 'i' holds strings, in "};
+    static const char *const want[] = {
+        "dif-2.h5: has no column 'b', which ", "dif-1.h5: has no column 'aa', which ",
+        "dif-4.h5: column 'b' is of kind category, in ", "dif-5.h5: column 'i' holds strings, in "};
     for (int i = 2; i < 6; i++) {
         char second[20];
         snprintf(second, sizeof second, "dif-%d.h5", i);
@@ -1088,19 +1109,25 @@ static void names_bad_levels(void **state)
     }
     ns_cohort *cohort = open_one("badlev.h5");
     int32_t out[3];
-    CHECK_FAILS(prepare_one(cohort, "twice"), NS_EFORMAT, "column 'twice' has a level twice: entries 0 and 2");
-    CHECK_FAILS(prepare_one(cohort, "numbers"), NS_EFORMAT, "the levels of column 'numbers' must be a one-dimensional list");
+    CHECK_FAILS(prepare_one(cohort, "twice"), NS_EFORMAT,
+                "column 'twice' has a level twice: entries 0 and 2");
+    CHECK_FAILS(prepare_one(cohort, "numbers"), NS_EFORMAT,
+                "the levels of column 'numbers' must be a one-dimensional list");
     CHECK_OK(prepare_one(cohort, "high"));
     CHECK_OK(prepare_one(cohort, "low"));
     CHECK_OK(prepare_one(cohort, "wide"));
-    CHECK_FAILS(ns_cohort_read_codes(cohort, 0, 0, 3, out), NS_EFORMAT, "column 'high', row 2 (counting from 0): a code without");
-    CHECK_FAILS(ns_cohort_read_codes(cohort, 1, 0, 3, out), NS_EFORMAT, "column 'low', row 1 (counting from 0): a code without");
-    CHECK_FAILS(ns_cohort_read_codes(cohort, 4, 0, 3, out), NS_EFORMAT, "column 'wide', row 1 (counting from 0): a code without");
+    CHECK_FAILS(ns_cohort_read_codes(cohort, 0, 0, 3, out), NS_EFORMAT,
+                "column 'high', row 2 (counting from 0): a code without");
+    CHECK_FAILS(ns_cohort_read_codes(cohort, 1, 0, 3, out), NS_EFORMAT,
+                "column 'low', row 1 (counting from 0): a code without");
+    CHECK_FAILS(ns_cohort_read_codes(cohort, 4, 0, 3, out), NS_EFORMAT,
+                "column 'wide', row 1 (counting from 0): a code without");
     ns_cohort_close(&cohort);
 }
 
 /* A filter that is there only while the file is written. */
-static size_t copy_through(unsigned flags, size_t n, const unsigned values[], size_t bytes, size_t *room, void **buffer)
+static size_t copy_through(unsigned flags, size_t n, const unsigned values[], size_t bytes, size_t *room,
+                           void **buffer)
 {
     (void)flags;
     (void)n;
@@ -1115,7 +1142,8 @@ static void names_a_missing_filter(void **state)
     (void)state;
     static const char cells[3][8] = {"a", "b", "a"};
     if (rank == 0) {
-        static const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 32000, 1, 1, "made up", NULL, NULL, copy_through};
+        static const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 32000, 1,    1,
+                                            "made up",        NULL,  NULL, copy_through};
         assert_true(H5Zregister(&filter) >= 0);
         hid_t file = start_file("filter.h5", 3), list = H5Pcreate(H5P_DATASET_CREATE), type;
         hsize_t chunk = 3;
@@ -1131,9 +1159,11 @@ static void names_a_missing_filter(void **state)
     }
     ns_cohort *cohort = open_one("filter.h5");
     float out[3];
-    CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 3, out), NS_EFORMAT, "column 'v' is compressed with a filter that this HDF5 lacks: lzf (32000)");
+    CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 3, out), NS_EFORMAT,
+                "column 'v' is compressed with a filter that this HDF5 lacks: lzf (32000)");
     CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 3, out), NS_EFORMAT, "h5repack -f GZIP=1 /");
-    CHECK_FAILS(prepare_one(cohort, "w"), NS_EFORMAT, "column 'w' is compressed with a filter that this HDF5 lacks: lzf");
+    CHECK_FAILS(prepare_one(cohort, "w"), NS_EFORMAT,
+                "column 'w' is compressed with a filter that this HDF5 lacks: lzf");
     ns_cohort_close(&cohort);
 }
 
@@ -1172,7 +1202,8 @@ static void finds_a_flipped_bit(void **state)
     }
     ns_cohort *cohort = open_one("flip.h5");
     float out[1000];
-    CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 1000, out), NS_EFORMAT, "flip.h5: cannot read column 'v': ");
+    CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 1000, out), NS_EFORMAT,
+                "flip.h5: cannot read column 'v': ");
     ns_cohort_close(&cohort);
 }
 
@@ -1195,7 +1226,8 @@ static void survives_any_truncation(void **state)
         ns_cohort *cohort;
         CHECK_OK(ns_texts_append(&files, path, (int64_t)strlen(path)));
         assert_int_equal(truncate(path, size), 0);
-        CHECK_FAILS(ns_cohort_open(&cohort, &files, NS_LAYOUT_COLUMNS, MPI_COMM_SELF), NS_EFORMAT, "cut.h5: ");
+        CHECK_FAILS(ns_cohort_open(&cohort, &files, NS_LAYOUT_COLUMNS, MPI_COMM_SELF), NS_EFORMAT,
+                    "cut.h5: ");
         ns_texts_destroy(&files);
     }
 }
@@ -1228,7 +1260,8 @@ static void notices_change(void **state)
             if (way == 3) assert_int_equal(unlink(in_folder("change.h5")), 0);
         }
         written();
-        static const char *const want[4] = {"it was written to", "its size changed", "it was replaced", "no such file"};
+        static const char *const want[4] = {"it was written to", "its size changed", "it was replaced",
+                                            "no such file"};
         CHECK_FAILS(ns_cohort_read_number(cohort, 0, 0, 3, out), NS_EFORMAT, want[way]);
         CHECK_FAILS(ns_cohort_unchanged(cohort, MPI_COMM_WORLD), NS_EFORMAT, want[way]);
         ns_cohort_close(&cohort);

@@ -1,4 +1,5 @@
-/* Score files: the same content gives the same bytes whatever the blocks, and what is torn or altered is found. */
+/* Score files: the same content gives the same bytes whatever the blocks, and what is torn or altered is
+ * found. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
@@ -67,7 +68,8 @@ static ns_texts slice(const ns_texts *texts, int64_t from, int64_t n)
 {
     ns_texts out = {0};
     for (int64_t i = from; i < from + n; i++)
-        CHECK_OK(ns_texts_append(&out, texts->bytes + texts->offset[i], texts->offset[i + 1] - texts->offset[i]));
+        CHECK_OK(
+            ns_texts_append(&out, texts->bytes + texts->offset[i], texts->offset[i + 1] - texts->offset[i]));
     return out;
 }
 
@@ -82,8 +84,10 @@ static ns_status append(ns_scores_writer *writer, const table *t, form how, int6
     ns_texts texts = slice(&t->texts, at, n);
     const void *keep[5] = {t->age + at, t->unit + at, t->times + at, t->ids + at, &texts};
     ns_scores_block block = {.n_rows = n, .status = t->status + at, .risk = t->risk + at, .keep = keep};
-    if (how.text_ids) block.id_text = &texts;
-    else block.id_int = t->ids + at;
+    if (how.text_ids)
+        block.id_text = &texts;
+    else
+        block.id_int = t->ids + at;
     ns_status status = ns_scores_writer_append(writer, &block);
     ns_texts_destroy(&texts);
     return status;
@@ -96,9 +100,16 @@ static ns_status open_writer(ns_scores_writer **out, const char *path, const tab
                                     {.name = "at", .kind = NS_COL_TIME},
                                     {.name = "number", .kind = NS_COL_ID},
                                     {.name = "patient", .kind = NS_COL_ID, .is_text = true, .text_bytes = 5}};
-    const ns_scores_setup setup = {.path = path, .n_rows = t->n, .id_is_text = how.text_ids, .id_bytes = 5,
-                                   .name = "readmission-30d", .version = "v3", .bundle_id = "5f1c9a20", .as_of = "2026-11-20",
-                                   .keep = keep, .n_keep = how.n_keep};
+    const ns_scores_setup setup = {.path = path,
+                                   .n_rows = t->n,
+                                   .id_is_text = how.text_ids,
+                                   .id_bytes = 5,
+                                   .name = "readmission-30d",
+                                   .version = "v3",
+                                   .bundle_id = "5f1c9a20",
+                                   .as_of = "2026-11-20",
+                                   .keep = keep,
+                                   .n_keep = how.n_keep};
     return ns_scores_writer_open(out, &setup);
 }
 
@@ -138,8 +149,10 @@ static void define_content(const table *t, bool text_ids, char hex[65])
 static void names_every_status(void **state)
 {
     (void)state;
-    static const char *const want[NS_N_STATUS] = {"scored", "outside_cohort", "id_missing", "id_duplicate", "value_infinite"};
-    for (int i = 0; i < NS_N_STATUS; i++) assert_string_equal(ns_score_status_name((ns_score_status)i), want[i]);
+    static const char *const want[NS_N_STATUS] = {"scored", "outside_cohort", "id_missing", "id_duplicate",
+                                                  "value_infinite"};
+    for (int i = 0; i < NS_N_STATUS; i++)
+        assert_string_equal(ns_score_status_name((ns_score_status)i), want[i]);
 }
 
 static void reads_back_and_hashes(void **state)
@@ -207,8 +220,9 @@ static void stores_as_promised(void **state)
     static const form how = {true, 5};
     CHECK_OK(write_table(in_folder("p.h5"), t, how, 100, content));
     CHECK_OK(ns_h5_open_read(&file, in_folder("p.h5"), NS_EVERIFY));
-    static const char *const links[] = {"id", "status", "risk", "keep/age%2Fyears", "keep/unit", "keep/at", "keep/number",
-                                        "keep/patient", "levels/unit"};
+    static const char *const links[] = {"id",         "status",  "risk",        "keep/age%2Fyears",
+                                        "keep/unit",  "keep/at", "keep/number", "keep/patient",
+                                        "levels/unit"};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         hid_t set = H5Dopen2(file, links[i], H5P_DEFAULT), list = H5Dget_create_plist(set);
         hbool_t times = 1;
@@ -218,12 +232,15 @@ static void stores_as_promised(void **state)
         H5Dclose(set);
     }
     CHECK_OK(ns_h5_read_text_attribute(&text, file, "reasons", "p.h5", NS_EVERIFY));
-    assert_string_equal(text, "{\"scored\":208,\"outside_cohort\":23,\"id_missing\":23,\"id_duplicate\":23,\"value_infinite\":23}");
+    assert_string_equal(
+        text,
+        "{\"scored\":208,\"outside_cohort\":23,\"id_missing\":23,\"id_duplicate\":23,\"value_infinite\":23}");
     free(text);
     int32_t codes[300];
     float ages[300], risks[300];
     ns_texts read = {0};
-    hid_t unit = H5Dopen2(file, "keep/unit", H5P_DEFAULT), age = H5Dopen2(file, "keep/age%2Fyears", H5P_DEFAULT);
+    hid_t unit = H5Dopen2(file, "keep/unit", H5P_DEFAULT),
+          age = H5Dopen2(file, "keep/age%2Fyears", H5P_DEFAULT);
     hid_t risk = H5Dopen2(file, "risk", H5P_DEFAULT), patient = H5Dopen2(file, "keep/patient", H5P_DEFAULT);
     hid_t levels = H5Dopen2(file, "levels/unit", H5P_DEFAULT);
     CHECK_OK(ns_h5_read_text_attribute(&text, unit, "kind", "p.h5", NS_EVERIFY));
@@ -279,7 +296,8 @@ static void refuses_wrong_calls(void **state)
     CHECK_OK(open_writer(&writer, in_folder("w.h5"), t, texts));
     CHECK_FAILS(append(writer, t, texts, 0, 1), NS_EIO, "the ids: a text of 21 bytes, room for 5");
     ns_scores_writer_close(&writer);
-    CHECK_FAILS(open_writer(&writer, in_folder("absent/w.h5"), t, texts), NS_EIO, "w.h5: cannot create: No such file");
+    CHECK_FAILS(open_writer(&writer, in_folder("absent/w.h5"), t, texts), NS_EIO,
+                "w.h5: cannot create: No such file");
     assert_null(writer);
     destroy_table(t);
 }
@@ -322,9 +340,11 @@ static void finds_what_is_wrong(void **state)
         } else {
             hid_t file = reopen("v.h5"), set = H5Dopen2(file, "status", H5P_DEFAULT);
             if (way == 1) H5Adelete(file, "reasons");
-            if (way == 2 || way == 3) assert_true(ns_h5_write_rows(set, H5T_NATIVE_UINT8, 3, 1, &status) >= 0);
+            if (way == 2 || way == 3)
+                assert_true(ns_h5_write_rows(set, H5T_NATIVE_UINT8, 3, 1, &status) >= 0);
             if (way == 4 || way == 8) H5Ldelete(file, "risk", H5P_DEFAULT);
-            if (way == 8) assert_true(H5Lcreate_hard(file, "status", file, "risk", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+            if (way == 8)
+                assert_true(H5Lcreate_hard(file, "status", file, "risk", H5P_DEFAULT, H5P_DEFAULT) >= 0);
             if (way == 5 || way == 6) H5Adelete(file, "nightshift_scores");
             if (way == 5) CHECK_OK(ns_h5_write_int_attribute(file, "nightshift_scores", 2, "v.h5"));
             if (way == 7 || way == 10) H5Adelete(file, "n_rows");
@@ -412,8 +432,8 @@ static int run_child(const char *fault, rlim_t limit, char message[300])
 static void fails_cleanly(void **state)
 {
     (void)state;
-    static const char *const names[] = {"write:scores:before", "write:scores:torn", "write:scores:after", "sync:scores:before",
-                                        "sync:scores:after"};
+    static const char *const names[] = {"write:scores:before", "write:scores:torn", "write:scores:after",
+                                        "sync:scores:before", "sync:scores:after"};
     char message[300], fault[60];
     ns_scores_info info;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -436,7 +456,8 @@ static void fails_cleanly(void **state)
         status = run_child(NULL, limit, message);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 1);
-        if (strstr(message, "child.h5: cannot ") == NULL) fail_msg("at %lu bytes: %s", (unsigned long)limit, message);
+        if (strstr(message, "child.h5: cannot ") == NULL)
+            fail_msg("at %lu bytes: %s", (unsigned long)limit, message);
         assert_false(ns_path_exists(in_folder("child.h5")));
     }
 }
@@ -448,9 +469,10 @@ int main(int argc, char **argv)
     if (argc == 2) return child(argv[1]);
     if (mkdtemp(folder) == NULL) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_every_status), cmocka_unit_test(reads_back_and_hashes), cmocka_unit_test(has_the_same_bytes),
-        cmocka_unit_test(stores_as_promised), cmocka_unit_test(refuses_wrong_calls),   cmocka_unit_test(finds_what_is_wrong),
-        cmocka_unit_test(hashes_every_risk),  cmocka_unit_test(fails_cleanly),
+        cmocka_unit_test(names_every_status),  cmocka_unit_test(reads_back_and_hashes),
+        cmocka_unit_test(has_the_same_bytes),  cmocka_unit_test(stores_as_promised),
+        cmocka_unit_test(refuses_wrong_calls), cmocka_unit_test(finds_what_is_wrong),
+        cmocka_unit_test(hashes_every_risk),   cmocka_unit_test(fails_cleanly),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     if (rmdir(folder) != 0) failed++;
