@@ -54,9 +54,13 @@ static ns_status find_sources(ns_found *found, const char *job_path)
 
     const char *site = getenv("NIGHTSHIFT_SITE");
     const char *site_path = site != NULL && site[0] != '\0' ? site : "/etc/nightshift/site.yaml";
-    NS_TRY(ns_read_whole(site_path, &found->site_text, &n, &is_there));
+    if (ns_read_whole(site_path, &found->site_text, &n, &is_there) != NS_OK) {
+        ns_error_clear();
+        return ns_fail(NS_EINVAL, "the site file '%s' (NIGHTSHIFT_SITE) cannot be read", site_path);
+    }
     if (!is_there && site != NULL && site[0] != '\0')
         return ns_fail(NS_EINVAL, "NIGHTSHIFT_SITE: '%s' is not there", site);
+    if (is_there && strlen(found->site_text) != n) return ns_fail(NS_EINVAL, "%s: holds a NUL byte, so it is not a site file", site_path);
     if (is_there) {
         found->site_path = strdup(site_path);
         found->site_folder = folder_of(site_path);

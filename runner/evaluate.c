@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cluster/agree.h"
+#include "cluster/lock.h"
 #include "cluster/log.h"
 #include "data/durable.h"
 #include "kernels/numerics.h"
@@ -66,6 +67,21 @@ static ns_status compare_table(evaluate_run *run)
     return status;
 }
 
+/* Of two evaluations with one name that end at the same moment the second fails. */
+static ns_status publish_locked(const char *path, const char *text)
+{
+    size_t n = strlen(path) + sizeof ".lock";
+    char *lock_path = malloc(n), taken_over[256];
+    if (lock_path == NULL) return ns_fail(NS_ENOMEM, "no memory to write '%s'", path);
+    snprintf(lock_path, n, "%s.lock", path);
+    ns_lock *lock = NULL;
+    ns_status status = ns_lock_take(&lock, lock_path, "the evaluation", taken_over, sizeof taken_over);
+    if (status == NS_OK) status = ns_durable_publish(path, text, strlen(text), "evaluation");
+    ns_lock_release(&lock);
+    free(lock_path);
+    return status;
+}
+
 static ns_status publish(evaluate_run *run)
 {
     json_t *document = json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:O}", "kind", "evaluation", "format", 1, "name",
@@ -79,7 +95,7 @@ static ns_status publish(evaluate_run *run)
         *strrchr(folder, '/') = '\0';
         status = ns_durable_mkdir(folder, "evaluation");
     }
-    if (status == NS_OK) status = ns_durable_publish(run->out, text, strlen(text), "evaluation");
+    if (status == NS_OK) status = publish_locked(run->out, text);
     char quoted[1200];
     if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "path=%s", ns_log_value(quoted, sizeof quoted, run->out));
     json_decref(document);
@@ -125,17 +141,23 @@ static void summarise(evaluate_run *run)
     json_object_set_new(summary, "out", json_string(run->out));
     fprintf(to, "evaluated %s\n  rows      %lld, %lld events\n", ns_job_text(run->job, "evaluate.name"),
             (long long)json_integer_value(json_object_get(m, "n")), (long long)json_integer_value(json_object_get(m, "events")));
-    if (json_is_number(json_object_get(m, "auroc")))
-        fprintf(to, "  AUROC     %.4f (%.4f to %.4f)\n", json_number_value(json_object_get(m, "auroc")),
-                json_number_value(json_object_get(m, "auroc_low")), json_number_value(json_object_get(m, "auroc_high")));
+    if (json_is_number(json_object_get(m, "auroc"))) fprintf(to, "  AUROC     %.4f", json_number_value(json_object_get(m, "auroc")));
+    if (json_is_number(json_object_get(m, "auroc_low"))) /* none with a single event */
+        fprintf(to, " (%.4f to %.4f)", json_number_value(json_object_get(m, "auroc_low")),
+                json_number_value(json_object_get(m, "auroc_high")));
+    if (json_is_number(json_object_get(m, "auroc"))) fprintf(to, "\n");
     fprintf(to, "  log loss  %.5f\n  Brier     %.5f\n", json_number_value(json_object_get(m, "log_loss")),
             json_number_value(json_object_get(m, "brier")));
     size_t i;
     json_t *c;
-    json_array_foreach(json_object_get(m, "capacity"), i, c)
-        fprintf(to, "  top %2lld %%  finds %.1f %% of the events; 1 in %.1f of those flagged has one\n",
-                (long long)json_integer_value(json_object_get(c, "percent")), 100 * json_number_value(json_object_get(c, "sensitivity")),
-                json_number_value(json_object_get(c, "nne")));
+    json_array_foreach(json_object_get(m, "capacity"), i, c) {
+        if (!json_is_number(json_object_get(c, "sensitivity"))) continue; /* no events at all */
+        fprintf(to, "  top %2lld %%  finds %.1f %% of the events; ", (long long)json_integer_value(json_object_get(c, "percent")),
+                100 * json_number_value(json_object_get(c, "sensitivity")));
+        if (json_is_number(json_object_get(c, "nne")))
+            fprintf(to, "1 in %.1f of those flagged has one\n", json_number_value(json_object_get(c, "nne")));
+        else fprintf(to, "none of those flagged has one\n");
+    }
     fprintf(to, "  out       %s\n", run->out);
 }
 

@@ -46,7 +46,7 @@ static ns_status rate_slab(ns_table *table, ns_rater *rater, const int32_t *inde
     for (; *k < table->n_kept && table->row[*k] < first + n; (*k)++) {
         int64_t i = table->row[*k] - first;
         if (infinite[i])
-            return ns_fail(NS_EFORMAT, "row %lld: a feature is infinite; correct it, or set data.infinite: missing", (long long)table->row[*k]);
+            return ns_cohort_bad_row(table->cohort, -1, table->row[*k], "a feature is infinite; correct it, or set data.infinite: missing");
         risk[*k] = slab_risk[i];
     }
     return NS_OK;

@@ -43,20 +43,14 @@ static ns_status list_files(json_t *manifest, const ns_package_file *files, int 
 }
 
 /* Everything into the temporary folder, the manifest last. */
-static ns_status fill(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label, char id[65])
+static ns_status fill(const char *folder, const ns_package_file *files, int n_files, const char *manifest, const char *label)
 {
     NS_TRY(ns_durable_remove(folder, label));
     NS_TRY(ns_durable_mkdir(folder, label));
     for (int i = 0; i < n_files; i++) NS_TRY(write_file(folder, &files[i], label));
-    NS_TRY(list_files(manifest, files, n_files));
-    char *text = NULL;
-    NS_TRY(ns_json_dump(manifest, &text));
-    ns_package_file last = {"manifest.json", text, strlen(text)};
-    ns_sha256_hex(id, text, last.n_bytes);
-    ns_status status = write_file(folder, &last, label);
-    free(text);
-    if (status == NS_OK) status = ns_durable_sync(folder, label);
-    return status;
+    ns_package_file last = {"manifest.json", manifest, strlen(manifest)};
+    NS_TRY(write_file(folder, &last, label));
+    return ns_durable_sync(folder, label);
 }
 
 /* The temporary folder as a reader would see it: a disk that lied is noticed before anything is published. */
@@ -70,25 +64,113 @@ static ns_status read_back(const char *folder, const char *kind)
     return ns_fail(NS_EIO, "'%s' does not read back as it was written", folder);
 }
 
-ns_status ns_package_publish(const char *folder, const char *kept, const ns_package_file *files, int n_files, json_t *manifest,
-                             const char *label, char id[65])
+/* Removes what a failure left; the failure that is told is the first. */
+static void remove_quietly(const char *folder, const char *label)
 {
-    size_t n = strlen(folder) + 5;
-    char *temporary = malloc(n);
+    ns_error first = *ns_last_error();
+    ns_error_clear();
+    ns_durable_remove(folder, label);
+    *ns_last_error() = first;
+}
+
+/* FOLDER with a suffix; NULL without memory. */
+static char *beside(const char *folder, const char *suffix)
+{
+    size_t n = strlen(folder) + strlen(suffix) + 1;
+    char *path = malloc(n);
+    if (path != NULL) snprintf(path, n, "%s%s", folder, suffix);
+    return path;
+}
+
+/* A package whose manifest is made already, under a name that is free. */
+static ns_status publish_copy(const char *folder, const ns_package *package, const char *kind, const char *label)
+{
+    char *temporary = beside(folder, ".tmp");
     if (temporary == NULL) return ns_fail(NS_ENOMEM, "no memory to write '%s'", folder);
-    snprintf(temporary, n, "%s.tmp", folder);
-    ns_status status = fill(temporary, files, n_files, manifest, label, id);
-    if (status == NS_OK) status = read_back(temporary, json_string_value(json_object_get(manifest, "kind")));
-    if (status == NS_OK)
-        status = kept == NULL ? ns_durable_rename(temporary, folder, label) : ns_durable_replace(temporary, folder, kept, label);
-    if (status != NS_OK) { /* nothing half-made stays; the failure that is told is the first */
-        ns_error first = *ns_last_error();
-        ns_error_clear();
-        ns_durable_remove(temporary, label);
-        *ns_last_error() = first;
-    }
+    ns_status status = fill(temporary, package->files, package->n_files, package->manifest_text, label);
+    if (status == NS_OK) status = read_back(temporary, kind);
+    if (status == NS_OK) status = ns_durable_rename(temporary, folder, label);
+    if (status != NS_OK) remove_quietly(temporary, label);
     free(temporary);
     return status;
+}
+
+static bool has_id(const char *folder, const char *kind, const char *id)
+{
+    ns_package package;
+    bool same = ns_package_read(&package, folder, kind) == NS_OK && strcmp(package.id, id) == 0;
+    ns_package_destroy(&package);
+    ns_error_clear();
+    return same;
+}
+
+/* The package under FOLDER.1, or the first number that is free or holds it already. */
+static ns_status keep(const char *folder, const char *kind, const char *label)
+{
+    ns_package old;
+    char step[64], suffix[16];
+    snprintf(step, sizeof step, "kept_%s", label);
+    ns_status status = ns_package_read(&old, folder, kind);
+    for (int i = 1; status == NS_OK; i++) {
+        snprintf(suffix, sizeof suffix, ".%d", i);
+        char *kept = beside(folder, suffix);
+        if (kept == NULL) status = ns_fail(NS_ENOMEM, "no memory to keep '%s'", folder);
+        bool there = kept != NULL && ns_path_exists(kept), done = there && has_id(kept, kind, old.id);
+        if (kept != NULL && !there) status = publish_copy(kept, &old, kind, step);
+        free(kept);
+        if (!there || done) break;
+    }
+    ns_package_destroy(&old);
+    return status;
+}
+
+/* Names are exchanged where the file system can, so that FOLDER is never absent; what stood there goes. */
+static ns_status exchange(const char *temporary, const char *folder, const char *label)
+{
+    char *displaced = beside(folder, ".old.tmp");
+    if (displaced == NULL) return ns_fail(NS_ENOMEM, "no memory to write '%s'", folder);
+    ns_status status = ns_durable_remove(displaced, label);
+    if (status == NS_OK) status = ns_durable_replace(temporary, folder, displaced, label);
+    /* the new one is published: what cannot be removed now goes with the next life */
+    if (status == NS_OK && ns_durable_remove(displaced, label) != NS_OK) ns_error_clear();
+    free(displaced);
+    return status;
+}
+
+typedef enum placing { PUBLISH, REPLACE } placing;
+
+static ns_status place(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label,
+                       char id[65], placing how)
+{
+    const char *kind = json_string_value(json_object_get(manifest, "kind"));
+    char *temporary = beside(folder, ".tmp"), *text = NULL;
+    if (temporary == NULL) return ns_fail(NS_ENOMEM, "no memory to write '%s'", folder);
+    ns_status status = list_files(manifest, files, n_files);
+    if (status == NS_OK) status = ns_json_dump(manifest, &text);
+    if (status == NS_OK) {
+        ns_sha256_hex(id, text, strlen(text));
+        status = fill(temporary, files, n_files, text, label);
+    }
+    if (status == NS_OK) status = read_back(temporary, kind);
+    if (status == NS_OK && how == REPLACE) status = keep(folder, kind, label);
+    if (status == NS_OK)
+        status = how == REPLACE ? exchange(temporary, folder, label) : ns_durable_rename(temporary, folder, label);
+    if (status != NS_OK) remove_quietly(temporary, label);
+    free(text);
+    free(temporary);
+    return status;
+}
+
+ns_status ns_package_publish(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label,
+                             char id[65])
+{
+    return place(folder, files, n_files, manifest, label, id, PUBLISH);
+}
+
+ns_status ns_package_replace(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label,
+                             char id[65])
+{
+    return place(folder, files, n_files, manifest, label, id, REPLACE);
 }
 
 static ns_status read_manifest(ns_package *out, const char *folder, const char *kind)
@@ -104,7 +186,7 @@ static ns_status read_manifest(ns_package *out, const char *folder, const char *
     if (status != NS_OK) return status;
     ns_sha256_hex(out->id, text, n);
     out->manifest = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-    free(text);
+    out->manifest_text = text;
     const char *is = json_string_value(json_object_get(out->manifest, "kind"));
     if (is == NULL) return ns_fail(NS_EVERIFY, "'%s/manifest.json' is no manifest", folder);
     if (strcmp(is, kind) != 0) return ns_fail(NS_EINVAL, "'%s' is a %.40s, not a %s", folder, is, kind);
@@ -183,6 +265,7 @@ void ns_package_destroy(ns_package *package)
     for (int i = 0; i < package->n_files; i++) free((void *)(uintptr_t)package->files[i].bytes);
     free(package->files);
     json_decref(package->manifest);
+    free(package->manifest_text);
     memset(package, 0, sizeof *package);
 }
 

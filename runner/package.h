@@ -15,18 +15,27 @@ typedef struct ns_package_file {
 } ns_package_file;
 
 /*
- * Writes FOLDER.tmp (removing what an earlier life left there), then renames it to FOLDER.
- *   kept      in     NULL: FOLDER must not be there; else the path under which its old content stands afterwards
+ * Writes FOLDER.tmp (removing what an earlier life left there), then renames it to FOLDER, which must not be there.
  *   manifest  inout  begins with "kind"; "files" is added at its end
  *   label     in     names of the steps for the test hook: "bundle", "checkpoint"
  *   id        out    SHA-256 of manifest.json
  * NS_EIO, NS_ENOMEM: nothing is published.
  */
-ns_status ns_package_publish(const char *folder, const char *kept, const ns_package_file *files, int n_files, json_t *manifest,
-                             const char *label, char id[65]);
+ns_status ns_package_publish(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label,
+                             char id[65]);
+
+/*
+ * The same over a package that is there. A copy of it is published first, under FOLDER.1 or the first number that is free,
+ * with label "kept_LABEL"; one that an earlier life made is used. So whatever a killed life leaves under a name with .tmp
+ * (FOLDER.tmp, FOLDER.old.tmp, FOLDER.1.tmp) may go.
+ * NS_EVERIFY: the old package does not verify. NS_EIO, NS_ENOMEM: FOLDER is as it was.
+ */
+ns_status ns_package_replace(const char *folder, const ns_package_file *files, int n_files, json_t *manifest, const char *label,
+                             char id[65]);
 
 typedef struct ns_package {
     json_t *manifest;
+    char *manifest_text; /* as it stands in the file */
     char id[65];
     int n_files;
     ns_package_file *files; /* owned */

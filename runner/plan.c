@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cluster/agree.h"
 #include "cluster/machine.h"
@@ -39,6 +40,12 @@ ns_status ns_plan_run_path(char **out, const ns_job *job)
     return NS_OK;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 ns_status ns_plan_free_name(char **out, const char *path)
 {
     size_t room = strlen(path) + 16;
@@ -46,7 +53,7 @@ ns_status ns_plan_free_name(char **out, const char *path)
     if (*out == NULL) return ns_fail(NS_ENOMEM, "no memory for a path");
     for (int i = 1;; i++) {
         snprintf(*out, room, "%s.%d", path, i);
-        if (!ns_path_exists(*out)) return NS_OK;
+        if (!ns_path_exists(*out) || is_same_file(*out, path)) return NS_OK;
     }
 }
 
@@ -67,6 +74,10 @@ ns_status ns_plan_check_memory(const ns_table *table, const ns_forest_settings *
 {
     ns_memory_plan plan = ns_plan_memory(table, settings, context);
     if (plan.needed <= plan.available) return NS_OK;
-    return ns_agree(ns_fail(NS_EINVAL, "each rank would need %lld MiB and %s gives %lld MiB; use more ranks or nodes, fewer features, or set run.memory",
-                            (long long)(plan.needed >> 20), plan.from, (long long)(plan.available >> 20)), context->comm);
+    const char *key = "run.memory";
+    const char *place = ns_job_place(table->job, key);
+    bool asked = ns_job_integer(table->job, key) > 0;
+    return ns_agree(ns_fail(NS_EINVAL, "%s%s%s: each rank would need %lld MiB and has %lld MiB; use more ranks or nodes, fewer features, or %s",
+                            asked ? place : "", asked ? ": " : "", asked ? key : "too little memory", (long long)((plan.needed >> 20) + 1),
+                            (long long)(plan.available >> 20), asked ? "allow more" : "set run.memory"), context->comm);
 }

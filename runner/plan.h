@@ -12,7 +12,8 @@ ns_status ns_plan_train_options(const ns_job *job);
 /* run.out, or runs/NAME beside the job file. Freed by the caller. NS_ENOMEM. */
 ns_status ns_plan_run_path(char **out, const ns_job *job);
 
-/* PATH.1, or the first number that is free. Freed by the caller. NS_ENOMEM. */
+/* PATH.1, or the first number that is free or a second name of the same file: a life that was killed gave it. Freed by the
+   caller. NS_ENOMEM. */
 ns_status ns_plan_free_name(char **out, const char *path);
 
 typedef struct ns_memory_plan {

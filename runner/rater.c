@@ -24,17 +24,24 @@ struct ns_rater {
     uint64_t *words;         /* [slab_rows] */
 };
 
+/* All files of a cohort have the same columns. */
+static const char *first_file(const ns_cohort *cohort)
+{
+    int64_t first_row, n_rows, n_bytes;
+    return ns_cohort_file(cohort, 0, &first_row, &n_rows, &n_bytes);
+}
+
 ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort)
 {
     for (int32_t f = 0; f < model->n_features; f++) {
         const char *name = model->names[f];
         columns[f] = ns_cohort_find(cohort, name);
-        if (columns[f] < 0) return ns_fail(NS_EFORMAT, "the cohort has no column '%s', which the model needs", name);
+        if (columns[f] < 0) return ns_fail(NS_EFORMAT, "%s: has no column '%s', which the model needs", first_file(cohort), name);
         ns_column_kind want = model->kinds[f] == NS_NUMBER ? NS_COL_NUMBER : NS_COL_CATEGORY;
         ns_column_kind is = ns_cohort_column(cohort, columns[f])->kind;
         if (is != want)
-            return ns_fail(NS_EFORMAT, "column '%s' is of kind %s; the model was trained on a %s", name, ns_column_kind_name(is),
-                           ns_column_kind_name(want));
+            return ns_fail(NS_EFORMAT, "%s: column '%s' is of kind %s; the model was trained on a %s", first_file(cohort), name,
+                           ns_column_kind_name(is), ns_column_kind_name(want));
     }
     return NS_OK;
 }

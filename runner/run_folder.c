@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cluster/log.h"
 #include "data/durable.h"
 #include "runner/json.h"
+#include "runner/writable.h"
 
 enum { KEPT_CHECKPOINTS = 2, MOST_CHECKPOINTS = 4096 };
 
@@ -29,6 +29,7 @@ static json_t *read_document(const char *path)
     bool found = false;
     json_t *document = NULL;
     if (file != NULL && ns_read_whole(file, &text, &n, &found) == NS_OK && found) document = json_loadb(text, n, 0, NULL);
+    ns_error_clear();
     free(text);
     free(file);
     if (json_is_array(json_object_get(document, "lives"))) return document;
@@ -36,14 +37,36 @@ static json_t *read_document(const char *path)
     return json_pack("{s:s, s:i, s:[]}", "kind", "run", "format", 1, "lives");
 }
 
+/* Names that only a killed life can have left, since this one has the lock: of the run's own files those with .tmp. */
+static bool is_leftover(const char *name)
+{
+    static const char *const ours[] = {"bundle.", "job.yaml.", "run.json.", "log.jsonl."};
+    bool mine = name[strspn(name, "0123456789")] == '.' && name[0] != '.'; /* of a checkpoint */
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) mine = mine || strncmp(name, ours[i], strlen(ours[i])) == 0;
+    return mine && strstr(name, ".tmp") != NULL;
+}
+
+/* What cannot be removed stays and hurts nobody. */
+static void remove_leftovers(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL) return;
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (!is_leftover(entry->d_name)) continue;
+        char *path = ns_path_join(folder, entry->d_name);
+        if (path != NULL && ns_durable_remove(path, "leftover") != NS_OK) ns_error_clear();
+        free(path);
+    }
+    closedir(dir);
+}
+
 ns_status ns_run_folder_open(ns_run_folder *out, const char *path, const char *life)
 {
     memset(out, 0, sizeof *out);
     out->path = strdup(path);
     if (out->path == NULL) return ns_fail(NS_ENOMEM, "no memory for the run folder");
-    ns_status status = ns_durable_mkdir(path, "run");
-    if (status == NS_OK && access(path, W_OK | X_OK) != 0)
-        status = ns_fail(NS_EINVAL, "the run folder '%s' is not writable", path);
+    ns_status status = ns_writable_folder(path, "the run folder");
+    if (status == NS_OK) status = ns_durable_mkdir(path, "run");
     if (status != NS_OK) return status;
     char *lock_path = ns_path_join(path, "lock"), taken_over[256] = "";
     if (lock_path == NULL) return ns_fail(NS_ENOMEM, "no memory for the run folder");
@@ -51,6 +74,10 @@ ns_status ns_run_folder_open(ns_run_folder *out, const char *path, const char *l
     free(lock_path);
     if (status != NS_OK) return status;
     if (taken_over[0] != '\0') ns_log_event(NS_LOG_WARN, "lock", "taken_over=\"%s\"", taken_over);
+    remove_leftovers(path);
+    char *checkpoints = ns_path_join(path, "checkpoints");
+    if (checkpoints != NULL) remove_leftovers(checkpoints);
+    free(checkpoints);
     out->document = read_document(path);
     out->life = json_pack("{s:s}", "life", life);
     if (out->document == NULL || out->life == NULL ||
@@ -226,7 +253,7 @@ ns_status ns_run_folder_save(ns_run_folder *run, int64_t n_rounds, const ns_pack
     if (status == NS_OK) status = ns_durable_mkdir(folder, "checkpoints");
     if (status == NS_OK && ns_path_exists(path) && verifies(path)) goto done; /* saved by an earlier life: the same bytes */
     if (status == NS_OK) status = ns_durable_remove(path, "old_checkpoint");
-    if (status == NS_OK) status = ns_package_publish(path, NULL, files, n_files, manifest, "checkpoint", id);
+    if (status == NS_OK) status = ns_package_publish(path, files, n_files, manifest, "checkpoint", id);
     if (status == NS_OK) prune(run);
 done:
     free(folder);
@@ -255,6 +282,8 @@ ns_status ns_run_folder_newest(ns_package *out, int64_t *n_rounds, const ns_run_
         }
         free(path);
     }
+    if (status == NS_OK && n > 0 && *n_rounds < 0)
+        ns_log_event(NS_LOG_WARN, "checkpoint", "found=%d good=0 begins_at_round=0", n);
     free(rounds);
     free(folder);
     return status;

@@ -20,7 +20,7 @@ typedef struct ns_run_folder {
 } ns_run_folder;
 
 /*
- * Makes the folder where it is not there and takes its lock.
+ * Makes the folder where it is not there, takes its lock and removes what killed lives left unpublished.
  *   life  in  hex id of this process start
  * NS_EINVAL: held by another process, not writable. NS_EIO, NS_ENOMEM. Close in either case.
  */
@@ -29,7 +29,7 @@ ns_status ns_run_folder_open(ns_run_folder *out, const char *path, const char *l
 /* Moves PATH to PATH.1 (or the first number that is free) before open. NS_EINVAL: held. NS_EIO. No error where there is none. */
 ns_status ns_run_folder_set_aside(const char *path);
 
-/* Publishes job.yaml, and run.json with what is known of this life so far; call again whenever that changed. NS_EIO. */
+/* Publishes job.yaml; run.json with what is known of this life so far: call again whenever that changed. NS_EIO. */
 ns_status ns_run_folder_write_job(ns_run_folder *run, const char *echo);
 ns_status ns_run_folder_write_lives(ns_run_folder *run);
 

@@ -1,7 +1,8 @@
 /*
  * One night: scores of a cohort, published whole under score.out with a manifest beside it. The order of publishing is
  * OUT (by rename from OUT.tmp), then OUT.manifest.json; a night is done when the manifest is there and matches. What an
- * earlier life left without a manifest is scored again, to the same bytes.
+ * earlier life left without a manifest is scored again. A file that would be written over is kept under another name unless
+ * it has the new one's bytes: so nothing is lost, wherever a life was killed.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "runner/plan.h"
 #include "runner/run_folder.h"
 #include "runner/score_output.h"
+#include "runner/writable.h"
 
 typedef struct score_run {
     ns_context *context;
@@ -34,7 +36,14 @@ typedef struct score_run {
     char content[65];
 } score_run;
 
-/* 2026-11-20 or 2026-11-20T06 */
+static int number_at(const char *digits, int n)
+{
+    int value = 0;
+    for (int i = 0; i < n; i++) value = 10 * value + (digits[i] - '0');
+    return value;
+}
+
+/* 2026-11-20 or 2026-11-20T06, a day that the calendar has */
 static bool is_date(const char *text)
 {
     static const char pattern[] = "dddd-dd-ddTdd";
@@ -42,17 +51,24 @@ static bool is_date(const char *text)
     if (n != 10 && n != 13) return false;
     for (size_t i = 0; i < n; i++)
         if (pattern[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != pattern[i]) return false;
-    int month = atoi(text + 5), day = atoi(text + 8), hour = n == 13 ? atoi(text + 11) : 0;
-    return month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24;
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = number_at(text, 4), month = number_at(text + 5, 2), day = number_at(text + 8, 2), hour = n == 13 ? number_at(text + 11, 2) : 0;
+    if (month < 1 || month > 12 || day < 1 || hour > 23) return false;
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return day <= days[month - 1] + (month == 2 && leap);
 }
 
 static ns_status find_date(score_run *run)
 {
-    run->as_of = ns_args_value(run->context->args, "--as-of");
-    if (run->as_of == NULL) run->as_of = getenv("NIGHTSHIFT_AS_OF");
+    const char *from = "--as-of";
+    run->as_of = ns_args_value(run->context->args, from);
+    if (run->as_of == NULL) {
+        from = "NIGHTSHIFT_AS_OF";
+        run->as_of = getenv(from);
+    }
     if (run->as_of != NULL && run->as_of[0] == '\0') run->as_of = NULL;
     if (run->as_of != NULL && !is_date(run->as_of))
-        return ns_fail(NS_EINVAL, "--as-of: '%.40s' is not a date such as 2026-11-20 or 2026-11-20T06", run->as_of);
+        return ns_fail(NS_EINVAL, "%s: '%.40s' is not a date such as 2026-11-20 or 2026-11-20T06", from, run->as_of);
     return NS_OK;
 }
 
@@ -178,8 +194,8 @@ static json_t *read_json(const char *path)
     return document;
 }
 
-/* Rank 0: what of a published night differs from this one, or NULL. The text is one of few words or a column's name. */
-static const char *difference(const score_run *run, const json_t *manifest)
+/* Rank 0: what of a published night differs from this one, or NULL; a column's name is worded into text. */
+static const char *difference(const score_run *run, const json_t *manifest, char text[300])
 {
     const char *bundle_id = json_string_value(json_object_get(manifest, "bundle_id"));
     if (bundle_id == NULL || strcmp(bundle_id, run->bundle.id) != 0) return "the bundle";
@@ -195,9 +211,11 @@ static const char *difference(const score_run *run, const json_t *manifest)
     for (int32_t i = 0; i < run->night.n_used; i++) {
         const char *name = ns_cohort_column(run->night.cohort, run->night.used[i])->name;
         const char *other = json_string_value(json_object_get(columns, name));
-        if (other == NULL || strcmp(other, run->night.digests[i]) != 0) return name;
+        if (other != NULL && strcmp(other, run->night.digests[i]) == 0) continue;
+        snprintf(text, 300, "column '%.250s' of the cohort", name);
+        return text;
     }
-    return "the cohort's columns";
+    return "the set of the cohort's columns";
 }
 
 static bool file_matches(const char *path, const json_t *manifest)
@@ -212,22 +230,21 @@ static bool file_matches(const char *path, const json_t *manifest)
     return want != NULL && strcmp(want, hex) == 0;
 }
 
-enum { NIGHT_NEW, NIGHT_DONE, NIGHT_REPLACE };
-
-/* Whether this night is already published as it would be now. */
-static ns_status look_for_published(score_run *run, int *what)
+/* Whether this night is already published as it would be now; fails where something else is and may not be replaced. */
+static ns_status look_for_published(score_run *run, bool *done)
 {
     ns_context *context = run->context;
     json_t *manifest = context->rank == 0 ? read_json(run->manifest_path) : NULL;
     int found = manifest != NULL;
     MPI_Bcast(&found, 1, MPI_INT, 0, context->comm);
-    *what = NIGHT_NEW;
+    *done = false;
     bool replace = ns_args_value(context->args, "--replace") != NULL;
     ns_status status = found ? ns_night_fingerprint(&run->night) : NS_OK;
     if (status == NS_OK && context->rank == 0) {
-        const char *differs = found ? difference(run, manifest) : NULL;
-        if (found && differs == NULL && file_matches(run->out, manifest)) *what = NIGHT_DONE;
-        else if (found && replace) *what = NIGHT_REPLACE;
+        char text[300];
+        const char *differs = found ? difference(run, manifest, text) : NULL;
+        if (found && differs == NULL && file_matches(run->out, manifest)) *done = true;
+        else if (replace) status = NS_OK; /* whatever is there is kept under another name */
         else if (found && differs != NULL)
             status = ns_fail(NS_EINVAL, "'%s' is published and %s differs; --replace publishes over it and keeps the old as '%s.1'", run->out, differs, run->out);
         else if (found && ns_path_exists(run->out))
@@ -236,18 +253,17 @@ static ns_status look_for_published(score_run *run, int *what)
             ns_scores_info info;
             bool ours = ns_scores_inspect(&info, run->out) == NS_OK && strcmp(info.bundle_id, run->bundle.id) == 0;
             ns_error_clear();
-            if (replace && !ours) *what = NIGHT_REPLACE;
-            else if (!ours) status = ns_fail(NS_EINVAL, "'%s' is there and is not this night's; --replace publishes over it", run->out);
+            if (!ours) status = ns_fail(NS_EINVAL, "'%s' is there and is not this night's; --replace publishes over it", run->out);
         }
-        if (*what == NIGHT_DONE)
-            snprintf(run->content, sizeof run->content, "%s", json_string_value(json_object_get(manifest, "content")));
+        const char *content = json_string_value(json_object_get(manifest, "content"));
+        if (*done) snprintf(run->content, sizeof run->content, "%s", content != NULL ? content : "");
         const json_t *counts = json_object_get(manifest, "counts");
-        for (int s = 0; s < NS_N_STATUS && *what == NIGHT_DONE; s++)
+        for (int s = 0; s < NS_N_STATUS && *done; s++)
             run->night.counts[s] = json_integer_value(json_object_get(counts, ns_score_status_name((ns_score_status)s)));
     }
     json_decref(manifest);
     status = ns_agree(status, context->comm);
-    MPI_Bcast(what, 1, MPI_INT, 0, context->comm);
+    MPI_Bcast(done, 1, MPI_C_BOOL, 0, context->comm);
     return status;
 }
 
@@ -296,6 +312,7 @@ static ns_status hold(score_run *run)
 {
     char *held = with_suffix(run->out, ".held"), *manifest = with_suffix(run->out, ".held.manifest.json");
     ns_status status = held == NULL || manifest == NULL ? ns_fail(NS_ENOMEM, "no memory for the paths") : NS_OK;
+    if (status == NS_OK) status = ns_durable_remove(manifest, "old_held_manifest"); /* of another file than the new one */
     if (status == NS_OK) status = ns_durable_rename(run->temporary, held, "held");
     if (status == NS_OK) status = write_manifest(run, manifest, held);
     if (status == NS_OK) {
@@ -309,24 +326,42 @@ static ns_status hold(score_run *run)
     return status;
 }
 
-static ns_status publish(score_run *run, int what)
+/* Whether two files hold the same bytes; no where one cannot be read. */
+static bool same_bytes(const char *path_a, const char *path_b)
+{
+    static char a[1 << 16], b[1 << 16];
+    FILE *file_a = fopen(path_a, "rbe"), *file_b = fopen(path_b, "rbe");
+    bool same = file_a != NULL && file_b != NULL;
+    for (size_t n = 1; same && n > 0;) {
+        n = fread(a, 1, sizeof a, file_a);
+        same = fread(b, 1, sizeof b, file_b) == n && memcmp(a, b, n) == 0 && !ferror(file_a) && !ferror(file_b);
+    }
+    if (file_a != NULL) fclose(file_a);
+    if (file_b != NULL) fclose(file_b);
+    return same;
+}
+
+/* The finished file under its name. */
+static ns_status place(const score_run *run)
+{
+    /* While an old manifest stands it vouches for the old file; it goes first, so that no reader sees a wrong pair. */
+    NS_TRY(ns_durable_remove(run->manifest_path, "old_manifest"));
+    if (!ns_path_exists(run->out) || same_bytes(run->temporary, run->out))
+        return ns_durable_rename(run->temporary, run->out, "scores");
+    char *kept = NULL;
+    NS_TRY(ns_plan_free_name(&kept, run->out));
+    ns_status status = ns_durable_replace(run->temporary, run->out, kept, "scores");
+    free(kept);
+    return status;
+}
+
+static ns_status publish(score_run *run)
 {
     NS_TRY(ns_score_output_finish(&run->output, run->content));
     double limit = ns_job_number(run->job, "score.max_rejected");
     if ((double)rejected(run) > limit * (double)run->night.stripes.n_rows) return hold(run);
     if (!ns_lock_still_mine(run->lock)) return ns_fail(NS_EINVAL, "'%s' was taken over by another process; this one publishes nothing", run->out);
-    if (what == NIGHT_REPLACE) {
-        /* While the old manifest stands it vouches for the old file; it goes first, so that no reader sees a wrong pair. */
-        NS_TRY(ns_durable_remove(run->manifest_path, "old_manifest"));
-        char *kept = NULL;
-        NS_TRY(ns_plan_free_name(&kept, run->out));
-        ns_status status = ns_path_exists(run->out) ? ns_durable_replace(run->temporary, run->out, kept, "scores")
-                                                    : ns_durable_rename(run->temporary, run->out, "scores");
-        free(kept);
-        if (status != NS_OK) return status;
-    } else {
-        NS_TRY(ns_durable_rename(run->temporary, run->out, "scores"));
-    }
+    NS_TRY(place(run));
     NS_TRY(write_manifest(run, run->manifest_path, run->out));
     char quoted[1200];
     ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld content=%.16s", ns_log_value(quoted, sizeof quoted, run->out), (long long)run->night.stripes.n_rows, run->content);
@@ -340,7 +375,8 @@ static ns_status take_out(score_run *run)
     ns_status status = folder == NULL || lock == NULL ? ns_fail(NS_ENOMEM, "no memory for the paths") : NS_OK;
     if (status == NS_OK) {
         *strrchr(folder, '/') = '\0';
-        if (folder[0] != '\0') status = ns_durable_mkdir(folder, "scores");
+        status = ns_writable_file(run->out, "score.out");
+        if (status == NS_OK && folder[0] != '\0') status = ns_durable_mkdir(folder, "scores");
     }
     if (status == NS_OK) status = ns_lock_take(&run->lock, lock, "the score file", taken_over, sizeof taken_over);
     if (taken_over[0] != '\0') ns_log_event(NS_LOG_WARN, "lock", "taken_over=\"%s\"", taken_over);
@@ -384,7 +420,7 @@ static void summarise(score_run *run, bool already)
 static ns_status score_night(score_run *run)
 {
     ns_context *context = run->context;
-    int what = NIGHT_NEW;
+    bool done = false;
     NS_TRY(ns_context_job(&run->job, context));
     NS_TRY(ns_agree(find_paths(run), context->comm));
     NS_TRY(ns_context_device(&run->device, context, run->job));
@@ -394,8 +430,8 @@ static ns_status score_night(score_run *run)
     run->where_key = own_where ? "score.where" : "data.where";
     NS_TRY(ns_agree(context->rank == 0 ? take_out(run) : NS_OK, context->comm));
     NS_TRY(open_night(run));
-    NS_TRY(look_for_published(run, &what));
-    if (what == NIGHT_DONE) {
+    NS_TRY(look_for_published(run, &done));
+    if (done) {
         summarise(run, true);
         char quoted[1200];
         ns_log_event(NS_LOG_INFO, "already_scored", "path=%s", ns_log_value(quoted, sizeof quoted, run->out));
@@ -405,7 +441,7 @@ static ns_status score_night(score_run *run)
     const char *as_of = run->as_of != NULL ? run->as_of : "";
     NS_TRY(ns_agree(context->rank == 0 ? ns_score_output_open(&run->output, &run->night, run->temporary, as_of) : NS_OK, context->comm));
     NS_TRY(ns_night_score(&run->night, ns_score_output_take, &run->output));
-    ns_status status = ns_agree(context->rank == 0 ? publish(run, what) : NS_OK, context->comm);
+    ns_status status = ns_agree(context->rank == 0 ? publish(run) : NS_OK, context->comm);
     if (status == NS_OK || status == NS_EHELD) summarise(run, false);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "runner/table.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,7 @@ ns_status ns_table_open(ns_table *table, const ns_job *job, const char *cohort_k
 {
     table->comm = comm;
     table->job = job;
+    table->cohort_key = cohort_key;
     int rank;
     MPI_Comm_rank(comm, &rank);
     const char *const *patterns;
@@ -201,8 +203,8 @@ static ns_status read_labels(const ns_table *table, const label_rule *rule, int6
         for (int64_t j = 0; j < rule->n_positive; j++)
             if (label[i] == rule->positive[j]) is = 1;
         if (!any_value && label[i] != 0.0f && label[i] != 1.0f)
-            return ns_fail(NS_EFORMAT, "column '%s' row %lld: a label of kind number is 0 or 1 unless data.label.positive says what counts",
-                           ns_cohort_column(table->cohort, table->label_column)->name, (long long)(first + i));
+            return ns_cohort_bad_row(table->cohort, table->label_column, first + i,
+                                     "a label of kind number is 0 or 1 unless data.label.positive says what counts");
         label[i] = is;
     }
     return NS_OK;
@@ -288,9 +290,10 @@ static ns_status take_rows(ns_table *table, int64_t n)
 static ns_status check_weight(const ns_table *table, float weight, int64_t row)
 {
     if (isfinite(weight) && weight >= 0) return NS_OK;
-    return ns_fail(NS_EFORMAT, "column '%s' row %lld: a weight is a finite number from 0 on; this one is %s",
-                   ns_cohort_column(table->cohort, table->weight_column)->name, (long long)row,
-                   isnan(weight) ? "missing" : isinf(weight) ? "infinite" : "negative");
+    char what[100];
+    snprintf(what, sizeof what, "a weight is a finite number from 0 on; this one is %s",
+             isnan(weight) ? "missing" : isinf(weight) ? "infinite" : "negative");
+    return ns_cohort_bad_row(table->cohort, table->weight_column, row, what);
 }
 
 /* The parts that a split column's levels name, by level; other levels belong to no part. */
@@ -364,8 +367,9 @@ static ns_status assign_parts(ns_table *table, ns_table_use use)
         free(value);
         if (status != NS_OK) return status;
         if (torn > 0)
-            return ns_agree(ns_fail(NS_EFORMAT, "column '%s' puts %lld patients in more than one part of the split",
-                                    ns_cohort_column(table->cohort, table->split_column)->name, (long long)torn), table->comm);
+            return ns_agree(ns_fail(NS_EFORMAT, "%s: data.split.column: column '%s' puts the rows of %lld %s in more than one part",
+                                    ns_job_place(job, "data.split.column"), ns_cohort_column(table->cohort, table->split_column)->name,
+                                    (long long)torn, torn == 1 ? "patient" : "patients"), table->comm);
     } else {
         ns_split split = {.seed = (uint64_t)ns_job_integer(job, "train.seed"), .train = ns_job_number(job, "data.split.train"),
                           .valid = ns_job_number(job, "data.split.valid"), .test = ns_job_number(job, "data.split.test")};
@@ -406,9 +410,15 @@ static ns_status check_ids(ns_table *table)
     }
     status = ns_agree(status, table->comm);
     if (status == NS_OK) status = ns_find_duplicates(id, n, duplicate, &found, table->comm);
-    if (status == NS_OK && found > 0)
-        status = ns_agree(ns_fail(NS_EFORMAT, "column '%s': %lld rows share their id with another row",
-                                  ns_cohort_column(table->cohort, table->id)->name, (long long)found), table->comm);
+    if (status == NS_OK && found > 0) {
+        int64_t last = -INT64_MAX; /* the first such row, as a maximum */
+        for (int64_t i = 0; i < n && last == -INT64_MAX; i++)
+            if (duplicate[i]) last = -table->row[i];
+        ns_max_i64(&last, 1, table->comm);
+        char what[100];
+        snprintf(what, sizeof what, "its id stands on another row too; %lld rows share theirs", (long long)found);
+        status = ns_agree(ns_cohort_bad_row(table->cohort, table->id, -last, what), table->comm);
+    }
     free(id);
     free(slab);
     free(duplicate);
@@ -461,7 +471,9 @@ static ns_status cut_shards(ns_table *table, const label_rule *rule, slab_buffer
     for (int64_t i = 0; i < n_blocks; i++) table->n_kept_global += tally->kept[i];
     table->shard = ns_shard_of(tally->kept, table->n_rows_global, rank, n_ranks);
     int64_t end = table->shard.first_row + table->shard.n_rows;
-    for (int64_t i = table->shard.first_row / NS_BLOCK_ROWS; i * NS_BLOCK_ROWS < end; i++) table->n_kept += tally->kept[i];
+    /* An empty shard may begin at the end of the table, which is no block border. */
+    int64_t first_block = ns_n_blocks(table->shard.first_row);
+    for (int64_t i = first_block; i * NS_BLOCK_ROWS < end; i++) table->n_kept += tally->kept[i];
     return NS_OK;
 }
 
@@ -469,8 +481,8 @@ static ns_status read_with(ns_table *table, ns_table_use use, const label_rule *
 {
     NS_TRY(cut_shards(table, rule, b, tally, n_blocks));
     if (table->n_kept_global == 0)
-        return ns_agree(ns_fail(NS_EFORMAT, "%s: no row of the cohort is left: %lld rows, %lld outside data.where, %lld without a label",
-                                ns_job_place(table->job, "data.where"), (long long)table->n_rows_global,
+        return ns_agree(ns_fail(NS_EFORMAT, "%s: %s: no row of the cohort is left: %lld rows, %lld outside data.where, %lld without a label",
+                                ns_job_place(table->job, table->cohort_key), table->cohort_key, (long long)table->n_rows_global,
                                 (long long)table->n_outside_global, (long long)table->n_unlabelled_global), table->comm);
     memset(tally->kept, 0, (size_t)n_blocks * sizeof *tally->kept);
     ns_status status = take_rows(table, table->n_kept);

@@ -18,6 +18,7 @@
 typedef struct ns_table {
     MPI_Comm comm;
     const ns_job *job;
+    const char *cohort_key;  /* the option that names the files */
     ns_cohort *cohort;
     ns_features features;
     ns_filter *filter;

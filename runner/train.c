@@ -47,6 +47,7 @@ typedef struct train_run {
     json_t *metrics, *old_metrics; /* rank 0 */
     char bundle_id[65];
     bool already, replaces_bundle;
+    bool begins_anew;          /* rank 0: --restart, and there is a run to set aside */
 } train_run;
 
 static void end_stage(train_run *run, const char *name)
@@ -68,8 +69,8 @@ static ns_status start(train_run *run)
     if (status == NS_OK) status = ns_plan_run_path(&run->path, run->job);
     if (status == NS_OK) status = ns_trees_create(&run->trees);
     if (status == NS_OK && context->rank == 0) {
-        if (ns_args_value(context->args, "--restart") != NULL) status = ns_run_folder_set_aside(run->path);
-        if (status == NS_OK) status = ns_run_folder_open(&run->folder, run->path, context->life);
+        run->begins_anew = ns_args_value(context->args, "--restart") != NULL && ns_path_exists(run->path);
+        status = ns_run_folder_open(&run->folder, run->path, context->life);
     }
     return ns_agree(status, context->comm);
 }
@@ -105,12 +106,28 @@ static ns_status describe_life(train_run *run)
     json_object_set_new(life, "mpi", json_string(mpi));
     json_object_set_new(life, "files", files);
     json_object_set_new(life, "status", json_string("running"));
+    return ns_run_folder_write_lives(&run->folder);
+}
+
+/* job.yaml, once this life is known to be of the same run: a life that is refused leaves that of the run. */
+static ns_status write_job(train_run *run)
+{
+    if (run->context->rank != 0) return NS_OK;
     char *echo = NULL;
-    ns_status status = ns_job_echo(&echo, run->job, NS_ECHO_ALL);
-    if (status == NS_OK) status = ns_run_folder_write_job(&run->folder, echo);
+    NS_TRY(ns_job_echo(&echo, run->job, NS_ECHO_ALL));
+    ns_status status = ns_run_folder_write_job(&run->folder, echo);
     free(echo);
-    if (status == NS_OK) status = ns_run_folder_write_lives(&run->folder);
     return status;
+}
+
+/* --restart: the old run goes to RUN.1 now that the job and all its rows are known to be good, so that a slip costs nobody
+   the bundle that stands there. */
+static ns_status begin_anew(train_run *run)
+{
+    ns_run_folder_close(&run->folder);
+    NS_TRY(ns_run_folder_set_aside(run->path));
+    NS_TRY(ns_run_folder_open(&run->folder, run->path, run->context->life));
+    return describe_life(run);
 }
 
 static ns_status make_identity(train_run *run)
@@ -361,7 +378,7 @@ static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t
 {
     uint8_t *state = NULL;
     size_t n_state = 0;
-    char *metrics = NULL, *profile_text = NULL, *path = ns_path_join(run->path, "bundle"), *kept = NULL;
+    char *metrics = NULL, *profile_text = NULL, *path = ns_path_join(run->path, "bundle");
     json_t *manifest = NULL;
     ns_status status = path == NULL ? ns_fail(NS_ENOMEM, "no memory for the bundle") : ns_gbdt_build(model, &state, &n_state);
     if (status == NS_OK) status = ns_json_dump(run->metrics, &metrics);
@@ -375,13 +392,13 @@ static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t
         if (manifest == NULL) status = ns_fail(NS_ENOMEM, "no memory for the bundle");
     }
     if (status == NS_OK) status = ns_run_folder_check_lock(&run->folder);
-    if (status == NS_OK && run->replaces_bundle) status = ns_plan_free_name(&kept, path);
     if (status == NS_OK) {
         ns_package_file files[] = {{"model.safetensors", state, n_state},
                                    {"job.yaml", run->echo, strlen(run->echo)},
                                    {"metrics.json", metrics, strlen(metrics)},
                                    {"profile.json", profile_text, strlen(profile_text)}};
-        status = ns_package_publish(path, kept, files, 4, manifest, "bundle", run->bundle_id);
+        status = run->replaces_bundle ? ns_package_replace(path, files, 4, manifest, "bundle", run->bundle_id)
+                                      : ns_package_publish(path, files, 4, manifest, "bundle", run->bundle_id);
     }
     char quoted[1200];
     if (status == NS_OK) ns_log_event(NS_LOG_INFO, "publish", "bundle=%.16s path=%s", run->bundle_id, ns_log_value(quoted, sizeof quoted, path));
@@ -390,7 +407,6 @@ static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t
     free(metrics);
     free(profile_text);
     free(path);
-    free(kept);
     return status;
 }
 
@@ -431,17 +447,45 @@ static ns_status finish(train_run *run)
 
 /* --- the whole --- */
 
+/* The first option of the split that the job gives. */
+static const char *split_key(const ns_job *job)
+{
+    static const char *const keys[] = {"data.split.train", "data.split.valid", "data.split.test", "data.split.column"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (ns_job_given(job, keys[i])) return keys[i];
+    return "data.split.by";
+}
+
 static ns_status check_parts(const train_run *run)
 {
     const ns_table *t = &run->table;
-    const char *place = ns_job_place(run->job, "data.split.by");
-    if (t->n_part_global[NS_PART_TRAIN] == 0)
-        return ns_fail(NS_EFORMAT, "%s: data.split: no row is left for training (%lld valid, %lld test)", place,
+    const char *split = split_key(run->job), *label = "data.label.column";
+    int64_t n_rows = t->n_part_global[NS_PART_TRAIN], n_events = t->n_events_global[NS_PART_TRAIN];
+    if (n_rows == 0)
+        return ns_fail(NS_EFORMAT, "%s: %s: no row is left for training (%lld valid, %lld test)", ns_job_place(run->job, split), split,
                        (long long)t->n_part_global[NS_PART_VALID], (long long)t->n_part_global[NS_PART_TEST]);
+    if (n_events == 0 || n_events == n_rows)
+        return ns_fail(NS_EFORMAT, "%s: %s: of the %lld training rows %s has the outcome by column '%s'; a model needs rows with it and rows without",
+                       ns_job_place(run->job, label), label, (long long)n_rows, n_events == 0 ? "none" : "every one", ns_job_text(run->job, label));
     if (run->progress.stop_after > 0 && t->n_part_global[NS_PART_VALID] == 0)
         return ns_fail(NS_EINVAL, "%s: train.stop_after: early stopping needs validation rows, and data.split gives none",
                        ns_job_place(run->job, "train.stop_after"));
     return NS_OK;
+}
+
+/* Both classes need a row that weighs something. Collective. */
+static ns_status check_weights(const train_run *run)
+{
+    const ns_table *t = &run->table;
+    if (t->weight == NULL) return NS_OK;
+    const char *name = ns_job_text(run->job, "data.weight"), *place = ns_job_place(run->job, "data.weight");
+    int64_t weighs[2] = {0, 0};
+    for (int64_t i = 0; i < t->n_kept; i++)
+        if (t->part[i] == NS_PART_TRAIN && t->weight[i] > 0) weighs[t->label[i] > 0] = 1;
+    ns_max_i64(weighs, 2, t->comm);
+    if (weighs[0] && weighs[1]) return NS_OK;
+    return ns_agree(ns_fail(NS_EFORMAT, "%s: data.weight: by column '%s' every training row %s weighs 0", place, name,
+                            weighs[0] ? "with the outcome" : weighs[1] ? "without the outcome" : "of the cohort"), t->comm);
 }
 
 static ns_status train(train_run *run)
@@ -451,27 +495,30 @@ static ns_status train(train_run *run)
     NS_TRY(ns_context_device(&run->device, context, run->job));
     NS_TRY(ns_table_open(&run->table, run->job, "data.cohort", NS_TABLE_TRAIN, context->comm));
     NS_TRY(ns_plan_check_memory(&run->table, &run->settings, context));
-    NS_TRY(ns_agree(describe_life(run), context->comm));
+    NS_TRY(ns_agree(run->begins_anew ? NS_OK : describe_life(run), context->comm));
     NS_TRY(ns_table_read(&run->table, NS_TABLE_TRAIN));
     ns_log_event(NS_LOG_INFO, "table", "rows=%lld kept=%lld outside=%lld without_label=%lld train=%lld valid=%lld test=%lld features=%d",
            (long long)run->table.n_rows_global, (long long)run->table.n_kept_global, (long long)run->table.n_outside_global,
            (long long)run->table.n_unlabelled_global, (long long)run->table.n_part_global[NS_PART_TRAIN],
            (long long)run->table.n_part_global[NS_PART_VALID], (long long)run->table.n_part_global[NS_PART_TEST], run->table.features.n);
     NS_TRY(ns_agree(check_parts(run), context->comm));
+    NS_TRY(check_weights(run));
     NS_TRY(ns_training_data_load(&run->data, &run->table, run->device, &run->settings));
     end_stage(run, "read");
+    NS_TRY(ns_agree(run->begins_anew ? begin_anew(run) : NS_OK, context->comm));
     NS_TRY(find_beginning(run));
     if (run->already) return NS_OK;
+    NS_TRY(ns_agree(write_job(run), context->comm));
     NS_TRY(ns_agree(run->device->forest->seal(run->data.forest, run->trees), context->comm));
     NS_TRY(train_rounds(run));
     end_stage(run, "train");
     return finish(run);
 }
 
-/* Rank 0: how this life ended, into run.json. A failure to write it must not hide the first failure. */
-static void end_life(train_run *run, ns_status status)
+/* Rank 0: how this life ended, into run.json. A failure to write it is told where it is the first. */
+static ns_status end_life(train_run *run, ns_status status)
 {
-    if (run->folder.life == NULL || json_object_get(run->folder.life, "began") == NULL) return;
+    if (run->folder.life == NULL || json_object_get(run->folder.life, "began") == NULL) return status;
     char ended[21];
     json_object_set_new(run->folder.life, "ended", json_string(ns_utc_now(ended)));
     json_object_set_new(run->folder.life, "status", json_string(status == NS_OK ? run->already ? "already trained" : "done" : status == NS_ESTOPPED ? "stopped" : "failed"));
@@ -481,9 +528,12 @@ static void end_life(train_run *run, ns_status status)
     json_object_set(run->folder.life, "stages", run->stages);
     ns_error first = *ns_last_error();
     ns_error_clear();
-    if (ns_run_folder_check_lock(&run->folder) == NS_OK && ns_run_folder_flush_log(&run->folder) == NS_OK)
-        ns_run_folder_write_lives(&run->folder);
+    ns_status written = ns_run_folder_check_lock(&run->folder);
+    if (written == NS_OK) written = ns_run_folder_flush_log(&run->folder);
+    if (written == NS_OK) written = ns_run_folder_write_lives(&run->folder);
+    if (status == NS_OK) return written;
     *ns_last_error() = first;
+    return status;
 }
 
 static void print_part(FILE *to, const char *label, const json_t *part)
@@ -492,8 +542,9 @@ static void print_part(FILE *to, const char *label, const json_t *part)
     if (part == NULL) return;
     fprintf(to, "  %-9s %lld rows, %lld events", label, (long long)json_integer_value(json_object_get(part, "n")),
             (long long)json_integer_value(json_object_get(part, "events")));
-    if (json_is_number(auroc))
-        fprintf(to, ", AUROC %.4f (%.4f to %.4f)", json_number_value(auroc), json_number_value(json_object_get(part, "auroc_low")),
+    if (json_is_number(auroc)) fprintf(to, ", AUROC %.4f", json_number_value(auroc));
+    if (json_is_number(json_object_get(part, "auroc_low"))) /* none with a single event */
+        fprintf(to, " (%.4f to %.4f)", json_number_value(json_object_get(part, "auroc_low")),
                 json_number_value(json_object_get(part, "auroc_high")));
     if (json_is_number(json_object_get(part, "log_loss")))
         fprintf(to, ", log loss %.5f, Brier score %.5f", json_number_value(json_object_get(part, "log_loss")),
@@ -533,7 +584,7 @@ ns_status ns_verb_train(ns_context *context)
     train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .stage_began = ns_seconds()};
     ns_status status = train(&run);
     if (context->rank == 0) {
-        end_life(&run, status);
+        status = end_life(&run, status);
         if (status == NS_OK) summarise(&run);
     }
     ns_run_folder_close(&run.folder);

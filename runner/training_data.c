@@ -243,8 +243,8 @@ static ns_status read_numbers(load *l, int32_t f, float *values)
             float value = slab[table->row[k] - at];
             if (isinf(value)) {
                 if (!make_missing)
-                    return ns_fail(NS_EFORMAT, "column '%s' row %lld: the value is infinite; correct it, or set data.infinite: missing",
-                                   table->features.list[f].name, (long long)table->row[k]);
+                    return ns_cohort_bad_row(table->cohort, column, table->row[k],
+                                             "the value is infinite; correct it, or set data.infinite: missing");
                 l->out->n_infinite++;
                 value = NAN;
             }

@@ -13,6 +13,7 @@
 #include "runner/json.h"
 #include "runner/metrics.h"
 #include "runner/synth.h"
+#include "runner/writable.h"
 
 /* AUROC of the true risks themselves on what then happened: the best that any model of this cohort could reach. */
 static ns_status best_auroc(const char *path, double *auroc)
@@ -78,6 +79,7 @@ static ns_status synth(ns_context *context)
     o.n_numbers = (int32_t)n_numbers;
     o.n_categories = (int32_t)n_categories;
     o.true_risk = ns_args_value(args, "--true-risk") != NULL;
+    NS_TRY(ns_writable_file_here(args->positional[0], "synth"));
     NS_TRY(ns_synth(args->positional[0], &o));
     json_object_set_new(context->summary, "rows", json_integer(o.n_rows));
     json_object_set_new(context->summary, "out", json_string(args->positional[0]));
@@ -169,13 +171,14 @@ static ns_status import(ns_context *context)
     ns_schema *schema = NULL;
     ns_import_schema as_import = {0};
     ns_import_report report = {0};
-    ns_status status = NS_OK;
-    if (path != NULL) {
+    ns_status status = ns_writable_file_here(out, "import");
+    if (status == NS_OK && path != NULL) {
         status = ns_read_whole(path, &text, &n, &found);
         if (status != NS_OK || !found) {
             ns_error_clear();
             status = ns_fail(NS_EINVAL, "--schema: '%s' cannot be read", path);
         }
+        if (status == NS_OK && strlen(text) != n) status = ns_fail(NS_EINVAL, "%s: holds a NUL byte, so it is not a schema", path);
         if (status == NS_OK) status = ns_schema_parse(&schema, text, path);
         if (status == NS_OK) status = import_schema(&as_import, schema, path);
     }

@@ -27,6 +27,7 @@ typedef struct verify_run {
 
 static ns_status expect_scores(verify_run *run)
 {
+    if (!ns_path_exists(run->expect)) return ns_fail(NS_EINVAL, "--expect: '%s' is not there", run->expect);
     NS_TRY(ns_scores_inspect(&run->expected, run->expect));
     const char *folder = getenv("TMPDIR");
     snprintf(run->temporary, sizeof run->temporary, "%s/nightshift-gold-%ld.h5", folder != NULL ? folder : "/tmp", (long)getpid());
