@@ -60,7 +60,8 @@ static int64_t n_levels(const table *t, int64_t per_level, int64_t usual)
 
 static int64_t level_of(const table *t, int64_t row, int64_t per_level, int64_t usual)
 {
-    return t->style->patients_per_level == 0 ? (int64_t)(mixed(patient(t, row), 5) % (uint32_t)usual) : patient(t, row) / per_level;
+    return t->style->patients_per_level == 0 ? (int64_t)(mixed(patient(t, row), 5) % (uint32_t)usual)
+                                             : patient(t, row) / per_level;
 }
 
 static void write_numbers(table *t, const char *name, float (*cell)(int64_t row))
@@ -83,13 +84,16 @@ static float weight(int64_t row)
 }
 
 /* A category; names[i] of its levels, or mark, word and number where names is NULL. */
-static void write_category(table *t, const char *name, const int32_t *codes, int64_t n, const char *word, const char *const *names)
+static void write_category(table *t, const char *name, const int32_t *codes, int64_t n, const char *word,
+                           const char *const *names)
 {
     ns_texts levels = {0};
-    const char *mark = t->style->mark != NULL && (names == NULL || strcmp(name, "sex") == 0) ? t->style->mark : "";
+    const char *mark =
+        t->style->mark != NULL && (names == NULL || strcmp(name, "sex") == 0) ? t->style->mark : "";
     for (int64_t i = 0; i < n; i++) {
         char text[80];
-        int length = names != NULL ? snprintf(text, sizeof text, "%s%s", mark, names[i]) : snprintf(text, sizeof text, "%s%s%05lld", mark, word, (long long)i);
+        int length = names != NULL ? snprintf(text, sizeof text, "%s%s", mark, names[i])
+                                   : snprintf(text, sizeof text, "%s%s%05lld", mark, word, (long long)i);
         CHECK_OK(ns_texts_append(&levels, text, length));
     }
     CHECK_OK(ns_cohort_writer_column(t->writer, name, NS_COL_CATEGORY, false, NULL, NULL));
@@ -100,7 +104,8 @@ static void write_category(table *t, const char *name, const int32_t *codes, int
 
 static void write_categories(table *t)
 {
-    static const char *const sexes[] = {"F", "M"}, *const answers[] = {"no", "yes"}, *const parts[] = {"test", "train", "valid"};
+    static const char *const sexes[] = {"F", "M"}, *const answers[] = {"no", "yes"},
+                             *const parts[] = {"test", "train", "valid"};
     int32_t *codes = malloc((size_t)t->n_rows * sizeof *codes);
     int64_t per = t->style->patients_per_level, many = 30;
     for (int64_t i = 0; i < t->n_rows; i++) codes[i] = (int32_t)level_of(t, t->first_row + i, 2 * per, 2);
@@ -233,28 +238,34 @@ void cohort_fill(const char *path, const char *column, float value)
 {
     hid_t file = open_file(path), set = open_column(file, column, path);
     int64_t n = ns_h5_length(H5Dget_space(set));
-    for (int64_t i = 0; i < n; i++) must(ns_h5_write_rows(set, H5T_NATIVE_FLOAT, i, 1, &value), "write a cell", path);
+    for (int64_t i = 0; i < n; i++)
+        must(ns_h5_write_rows(set, H5T_NATIVE_FLOAT, i, 1, &value), "write a cell", path);
     close_file(file, path);
 }
 
 /* A fresh data set in the place of a column, left open. */
-static hid_t replace(hid_t file, const char *column, const char *kind, hid_t type, int n_dims, const hsize_t *dims, hid_t create)
+static hid_t replace(hid_t file, const char *column, const char *kind, hid_t type, int n_dims,
+                     const hsize_t *dims, hid_t create)
 {
     char link[128];
     snprintf(link, sizeof link, "/columns/%s", column);
-    if (H5Lexists(file, link, H5P_DEFAULT) > 0) must(H5Ldelete(file, link, H5P_DEFAULT), "remove a column", link);
+    if (H5Lexists(file, link, H5P_DEFAULT) > 0)
+        must(H5Ldelete(file, link, H5P_DEFAULT), "remove a column", link);
     hid_t space = must(H5Screate_simple(n_dims, dims, NULL), "make a space", link);
-    hid_t set = must(H5Dcreate2(file, link, type, space, H5P_DEFAULT, create, H5P_DEFAULT), "create a column", link);
+    hid_t set =
+        must(H5Dcreate2(file, link, type, space, H5P_DEFAULT, create, H5P_DEFAULT), "create a column", link);
     if (kind != NULL) CHECK_OK(ns_h5_write_text_attribute(set, "kind", kind, link));
     H5Sclose(space);
     return set;
 }
 
-static void replace_all(const char *path, const char *column, const char *kind, int64_t n_rows, hid_t type, const void *value, size_t size)
+static void replace_all(const char *path, const char *column, const char *kind, int64_t n_rows, hid_t type,
+                        const void *value, size_t size)
 {
     char *cells = malloc((size_t)n_rows * size);
     for (int64_t i = 0; i < n_rows; i++) memcpy(cells + (size_t)i * size, value, size);
-    hid_t file = open_file(path), set = replace(file, column, kind, type, 1, (hsize_t[]){(hsize_t)n_rows}, H5P_DEFAULT);
+    hid_t file = open_file(path),
+          set = replace(file, column, kind, type, 1, (hsize_t[]){(hsize_t)n_rows}, H5P_DEFAULT);
     must(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, cells), "write a column", path);
     close_file(file, path);
     free(cells);
@@ -270,22 +281,43 @@ void cohort_replace_int(const char *path, const char *column, const char *kind, 
     replace_all(path, column, kind, n_rows, H5T_NATIVE_INT64, &value, sizeof value);
 }
 
-void cohort_replace_uint(const char *path, const char *column, const char *kind, int64_t n_rows, uint64_t value)
+void cohort_replace_uint(const char *path, const char *column, const char *kind, int64_t n_rows,
+                         uint64_t value)
 {
     replace_all(path, column, kind, n_rows, H5T_NATIVE_UINT64, &value, sizeof value);
 }
 
-void cohort_replace_text(const char *path, const char *column, const char *kind, int64_t n_rows, const char *value)
+void cohort_replace_text(const char *path, const char *column, const char *kind, int64_t n_rows,
+                         const char *value)
 {
     hid_t type = must(ns_h5_text_type((int64_t)strlen(value)), "make a type", path);
     replace_all(path, column, kind, n_rows, type, value, strlen(value));
     H5Tclose(type);
 }
 
+void cohort_replace_texts(const char *path, const char *column, const char *kind, int64_t n_rows,
+                          const char *value, int64_t rows_each)
+{
+    enum { WIDTH = 64 };
+    ns_texts texts = {0};
+    for (int64_t i = 0; i < n_rows; i++) {
+        char text[WIDTH];
+        int n = snprintf(text, sizeof text, "%s%06lld", value, (long long)(i / rows_each));
+        CHECK_OK(ns_texts_append(&texts, text, n));
+    }
+    hid_t type = must(ns_h5_text_type(WIDTH), "make a type", path), file = open_file(path);
+    hid_t set = replace(file, column, kind, type, 1, (hsize_t[]){(hsize_t)n_rows}, H5P_DEFAULT);
+    CHECK_OK(ns_h5_write_texts(set, 0, &texts, 0, n_rows, path, column));
+    close_file(file, path);
+    H5Tclose(type);
+    ns_texts_destroy(&texts);
+}
+
 void cohort_replace_wide(const char *path, const char *column, int64_t n_rows, int64_t n_columns)
 {
     hid_t file = open_file(path);
-    replace(file, column, "number", H5T_NATIVE_FLOAT, 2, (hsize_t[]){(hsize_t)n_rows, (hsize_t)n_columns}, H5P_DEFAULT);
+    replace(file, column, "number", H5T_NATIVE_FLOAT, 2, (hsize_t[]){(hsize_t)n_rows, (hsize_t)n_columns},
+            H5P_DEFAULT);
     close_file(file, path);
 }
 
@@ -311,7 +343,8 @@ void cohort_replace_checked(const char *path, const char *column, int64_t n_rows
 }
 
 /* A filter that changes nothing. */
-static size_t pass_through(unsigned flags, size_t n_values, const unsigned *values, size_t n_bytes, size_t *room, void **buffer)
+static size_t pass_through(unsigned flags, size_t n_values, const unsigned *values, size_t n_bytes,
+                           size_t *room, void **buffer)
 {
     (void)flags, (void)n_values, (void)values, (void)room, (void)buffer;
     return n_bytes;
@@ -319,8 +352,12 @@ static size_t pass_through(unsigned flags, size_t n_values, const unsigned *valu
 
 void cohort_replace_filtered(const char *path, const char *column, int64_t n_rows, int filter)
 {
-    const H5Z_class2_t made_up = {.version = H5Z_CLASS_T_VERS, .id = filter, .encoder_present = 1, .decoder_present = 1,
-                                  .name = "made up", .filter = pass_through};
+    const H5Z_class2_t made_up = {.version = H5Z_CLASS_T_VERS,
+                                  .id = filter,
+                                  .encoder_present = 1,
+                                  .decoder_present = 1,
+                                  .name = "made up",
+                                  .filter = pass_through};
     must(H5Zregister(&made_up), "register a filter", path);
     hid_t create = must(ns_h5_plain_list(H5P_DATASET_CREATE), "prepare", path);
     must(H5Pset_filter(create, filter, 0, 0, NULL), "set a filter", path);
@@ -345,8 +382,10 @@ void cohort_set_levels(const char *path, const char *column, const char *a, cons
     size_t n = strlen(a) > strlen(b) ? strlen(a) : strlen(b);
     hid_t file = open_file(path);
     must(H5Ldelete(file, link, H5P_DEFAULT), "remove the levels", path);
-    hid_t type = must(ns_h5_text_type((int64_t)n), "make a type", path), space = must(H5Screate_simple(1, (hsize_t[]){2}, NULL), "make a space", path);
-    hid_t set = must(H5Dcreate2(file, link, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "create the levels", path);
+    hid_t type = must(ns_h5_text_type((int64_t)n), "make a type", path),
+          space = must(H5Screate_simple(1, (hsize_t[]){2}, NULL), "make a space", path);
+    hid_t set = must(H5Dcreate2(file, link, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                     "create the levels", path);
     CHECK_OK(ns_h5_write_texts(set, 0, &texts, 0, 2, path, "the levels"));
     H5Sclose(space);
     H5Tclose(type);
@@ -398,7 +437,8 @@ void file_flip(const char *path, int64_t offset)
     FILE *file = fopen(path, "r+b");
     if (file == NULL || fseek(file, (long)offset, SEEK_SET) != 0) fail_msg("cannot open '%s'", path);
     int byte = fgetc(file);
-    if (byte == EOF || fseek(file, (long)offset, SEEK_SET) != 0) fail_msg("'%s' has no byte %lld", path, (long long)offset);
+    if (byte == EOF || fseek(file, (long)offset, SEEK_SET) != 0)
+        fail_msg("'%s' has no byte %lld", path, (long long)offset);
     fputc(byte ^ 0xff, file);
     if (fclose(file) != 0) fail_msg("cannot write '%s'", path);
 }
@@ -420,7 +460,8 @@ void file_copy(const char *from, const char *to)
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
     if (in == NULL || out == NULL) fail_msg("cannot copy '%s' to '%s'", from, to);
     char block[65536];
-    for (size_t n = fread(block, 1, sizeof block, in); n > 0; n = fread(block, 1, sizeof block, in)) fwrite(block, 1, n, out);
+    for (size_t n = fread(block, 1, sizeof block, in); n > 0; n = fread(block, 1, sizeof block, in))
+        fwrite(block, 1, n, out);
     fclose(in);
     if (fclose(out) != 0) fail_msg("cannot write '%s'", to);
 }

@@ -4,13 +4,14 @@
  * Small cohorts whose every cell a test knows, and ways to spoil a file of one. The columns:
  *   encounter_id id, whole numbers   patient_id id, texts    age, lab numbers     outcome number 0 or 1
  *   weight number above 0            sex, ward categories    readmitted category yes, no
- *   note category, a text of its own for every row           admitted_at time     part category train, valid, test
- * All of these stop the test with a message where they cannot do what they are for.
+ *   note category, a text of its own for every row           admitted_at time     part category train, valid,
+ * test All of these stop the test with a message where they cannot do what they are for.
  */
 #include <stdint.h>
 
 typedef struct cohort_style {
-    const char *mark;           /* begins every text: ids of patients, levels; NULL: none. The label's yes and no stay bare */
+    const char
+        *mark; /* begins every text: ids of patients, levels; NULL: none. The label's yes and no stay bare */
     int64_t rows_per_patient;   /* of consecutive rows */
     int64_t patients_per_level; /* of ward; of sex twice as many */
 } cohort_style;
@@ -28,13 +29,21 @@ void cohort_poke_int(const char *path, const char *column, int64_t row, int64_t 
 void cohort_fill(const char *path, const char *column, float value);
 
 /* The column anew, uncompressed: n_rows cells that all hold value; kind NULL: without the attribute. */
-void cohort_replace_float(const char *path, const char *column, const char *kind, int64_t n_rows, float value);
-void cohort_replace_int(const char *path, const char *column, const char *kind, int64_t n_rows, int64_t value);
-void cohort_replace_uint(const char *path, const char *column, const char *kind, int64_t n_rows, uint64_t value);
-void cohort_replace_text(const char *path, const char *column, const char *kind, int64_t n_rows, const char *value);
+void cohort_replace_float(const char *path, const char *column, const char *kind, int64_t n_rows,
+                          float value);
+void cohort_replace_int(const char *path, const char *column, const char *kind, int64_t n_rows,
+                        int64_t value);
+void cohort_replace_uint(const char *path, const char *column, const char *kind, int64_t n_rows,
+                         uint64_t value);
+void cohort_replace_text(const char *path, const char *column, const char *kind, int64_t n_rows,
+                         const char *value);
+/* The same with another text, value and a number, every rows_each rows. */
+void cohort_replace_texts(const char *path, const char *column, const char *kind, int64_t n_rows,
+                          const char *value, int64_t rows_each);
 /* The float column anew with n_columns cells a row. */
 void cohort_replace_wide(const char *path, const char *column, int64_t n_rows, int64_t n_columns);
-/* The float column anew in one chunk with a checksum, or with a filter of this number that no HDF5 has; its cells are 1. */
+/* The float column anew in one chunk with a checksum, or with a filter of this number that no HDF5 has; its
+ * cells are 1. */
 void cohort_replace_checked(const char *path, const char *column, int64_t n_rows);
 void cohort_replace_filtered(const char *path, const char *column, int64_t n_rows, int filter);
 void cohort_drop(const char *path, const char *link);

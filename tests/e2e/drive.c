@@ -322,6 +322,20 @@ bool drive_same(const char *path_a, const char *path_b)
     return strcmp(a, b) == 0 && strcmp(a, "absent") != 0;
 }
 
+void drive_remove(const char *path)
+{
+    if (access(path, F_OK) != 0) return;
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) fail_msg("cannot remove '%s'", path);
+}
+
+void drive_edit(const char *path, const char *from, const char *to)
+{
+    char *text = drive_read(path), *at = text != NULL ? strstr(text, from) : NULL;
+    if (at == NULL) fail_msg("'%s' does not hold '%s'", path, from);
+    drive_write(path, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    free(text);
+}
+
 void drive_job(const char *path, const char *name, const char *cohort, const char *more)
 {
     drive_write(path,

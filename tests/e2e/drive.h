@@ -55,6 +55,11 @@ char *drive_read(const char *path); /* freed by the caller; NULL where it is not
 void drive_hash(char hex[65], const char *path);
 bool drive_same(const char *path_a, const char *path_b);
 
+/* Removes a file or a whole folder; what is not there is no error. */
+void drive_remove(const char *path);
+/* Replaces the first place where a text stands in a file. */
+void drive_edit(const char *path, const char *from, const char *to);
+
 /* A job file for a cohort of `synth`: label readmitted, id and group; `more` is appended as it is. */
 void drive_job(const char *path, const char *name, const char *cohort, const char *more);
 #endif

@@ -7,8 +7,9 @@
  *   --rows     only these rows, from 0, END left out: a part of a table of several files
  *   --levels   the level lists in another order, without levels that no row here has; the codes follow
  *   --origin   adds the category "origin" of N levels, which leans on the label
- *   --label    steep: the label follows from age and creatinine but for a tenth of those with three prior stays or more,
- *              so that log-odds grow without end; rare: of every 10,000 rows the one with the highest creatinine
+ *   --label    steep: the label follows from age and creatinine but for a tenth of those with three prior
+ * stays or more, so that log-odds grow without end; rare: of every 10,000 rows the one with the highest
+ * creatinine
  *   --weights  adds the number "weight" over six orders of magnitude, and 0 in one row of a hundred
  *
  * What is added is a pure function of the row and of cells, so that it is the same with any compiler.
@@ -54,7 +55,8 @@ static ns_status cells(void **out, int64_t n, size_t size)
     return *out != NULL ? NS_OK : ns_fail(NS_ENOMEM, "no memory for %" PRId64 " cells", n);
 }
 
-/* --- level lists in another order ------------------------------------------------------------------------------------- */
+/* --- level lists in another order
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct ranked {
     uint64_t key;
@@ -67,9 +69,10 @@ static int by_key(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Writes the levels as they stand, or those in use in an order of their hashes; then place[code] is the new code. */
-static ns_status choose_levels(ns_texts *chosen, int32_t *place, const ns_texts *levels, const int32_t *code, int64_t n,
-                               int64_t seed)
+/* Writes the levels as they stand, or those in use in an order of their hashes; then place[code] is the new
+ * code. */
+static ns_status choose_levels(ns_texts *chosen, int32_t *place, const ns_texts *levels, const int32_t *code,
+                               int64_t n, int64_t seed)
 {
     ranked *order;
     int32_t n_used = 0;
@@ -88,7 +91,8 @@ static ns_status choose_levels(ns_texts *chosen, int32_t *place, const ns_texts 
     for (int32_t i = 0; i < n_used && status == NS_OK; i++) {
         int32_t l = order[i].code;
         place[l] = i;
-        status = ns_texts_append(chosen, levels->bytes + levels->offset[l], levels->offset[l + 1] - levels->offset[l]);
+        status = ns_texts_append(chosen, levels->bytes + levels->offset[l],
+                                 levels->offset[l + 1] - levels->offset[l]);
     }
     free(order);
     return status;
@@ -109,7 +113,8 @@ static ns_status write_codes(const recut *r, const ns_column *column, int32_t *c
     return status;
 }
 
-/* --- columns that are made here --------------------------------------------------------------------------------------- */
+/* --- columns that are made here
+ * --------------------------------------------------------------------------------------- */
 
 static ns_status read_number(const recut *r, const char *name, float *out)
 {
@@ -118,7 +123,8 @@ static ns_status read_number(const recut *r, const char *name, float *out)
     return ns_cohort_read_number(r->cohort, column, r->first, r->n, out);
 }
 
-static void make_steep(const recut *r, const float *age, const float *creatinine, const float *stays, int32_t *code)
+static void make_steep(const recut *r, const float *age, const float *creatinine, const float *stays,
+                       int32_t *code)
 {
     for (int64_t i = 0; i < r->n; i++) {
         bool yes = (age[i] > 65.0f) != (creatinine[i] > 1.2f);
@@ -164,7 +170,8 @@ static ns_status add_origin(const recut *r)
     NS_TRY(cells((void **)&code, r->n, sizeof *code));
     ns_status status = ns_cohort_read_codes(r->cohort, label, r->first, r->n, code);
     for (int64_t i = 0; i < r->n && status == NS_OK; i++) {
-        uint64_t u = word_of(FOR_ORIGIN, r->first + i); /* 32 bits; low numbers come often, and oftener with the outcome */
+        uint64_t u = word_of(
+            FOR_ORIGIN, r->first + i); /* 32 bits; low numbers come often, and oftener with the outcome */
         if (code[i] == 1) u -= u / 5;
         uint64_t skewed = (u * u) >> 32;
         code[i] = u % 20 == 0 ? -1 : (int32_t)((skewed * (uint64_t)r->n_origins) >> 32);
@@ -175,7 +182,8 @@ static ns_status add_origin(const recut *r)
         status = ns_texts_append(&levels, text, n_bytes);
     }
     ns_column column = {.name = "origin", .kind = NS_COL_CATEGORY, .levels = &levels};
-    if (status == NS_OK) status = ns_cohort_writer_column(r->writer, column.name, column.kind, false, NULL, NULL);
+    if (status == NS_OK)
+        status = ns_cohort_writer_column(r->writer, column.name, column.kind, false, NULL, NULL);
     if (status == NS_OK) status = write_codes(r, &column, code);
     free(code);
     ns_texts_destroy(&levels);
@@ -199,7 +207,8 @@ static ns_status add_weights(const recut *r)
     return status;
 }
 
-/* --- columns that are copied ------------------------------------------------------------------------------------------ */
+/* --- columns that are copied
+ * ------------------------------------------------------------------------------------------ */
 
 static ns_status copy_id(const recut *r, int32_t c, const ns_column *column)
 {
@@ -224,8 +233,10 @@ static ns_status copy_category(const recut *r, int32_t c, const ns_column *colum
     int32_t *code;
     NS_TRY(cells((void **)&code, r->n, sizeof *code));
     ns_status status;
-    if (r->label != LABEL_AS_IS && strcmp(column->name, "readmitted") == 0) status = make_label(r, code);
-    else status = ns_cohort_read_codes(r->cohort, c, r->first, r->n, code);
+    if (r->label != LABEL_AS_IS && strcmp(column->name, "readmitted") == 0)
+        status = make_label(r, code);
+    else
+        status = ns_cohort_read_codes(r->cohort, c, r->first, r->n, code);
     if (status == NS_OK) status = write_codes(r, column, code);
     free(code);
     return status;
@@ -236,15 +247,20 @@ static ns_status copy_column(const recut *r, int32_t c)
     const ns_column *column = ns_cohort_column(r->cohort, c);
     ns_status status = NS_OK;
     void *block = NULL;
-    NS_TRY(ns_cohort_writer_column(r->writer, column->name, column->kind, column->is_text, column->unit, column->description));
+    NS_TRY(ns_cohort_writer_column(r->writer, column->name, column->kind, column->is_text, column->unit,
+                                   column->description));
     switch (column->kind) {
     case NS_COL_NUMBER:
         NS_TRY(cells(&block, r->n, sizeof(float)));
         status = ns_cohort_read_number(r->cohort, c, r->first, r->n, block);
         if (status == NS_OK) status = ns_cohort_writer_numbers(r->writer, block, r->n);
         break;
-    case NS_COL_CATEGORY: status = copy_category(r, c, column); break;
-    case NS_COL_ID: status = copy_id(r, c, column); break;
+    case NS_COL_CATEGORY:
+        status = copy_category(r, c, column);
+        break;
+    case NS_COL_ID:
+        status = copy_id(r, c, column);
+        break;
     case NS_COL_TIME:
         NS_TRY(cells(&block, r->n, sizeof(int64_t)));
         status = ns_cohort_read_time(r->cohort, c, r->first, r->n, block);
@@ -272,7 +288,8 @@ static ns_status copy(recut *r)
     int64_t n_rows = ns_cohort_n_rows(r->cohort);
     if (r->end < 0) r->end = n_rows;
     if (r->first > r->end || r->end > n_rows)
-        return ns_fail(NS_EINVAL, "rows %" PRId64 ":%" PRId64 " are not within 0:%" PRId64, r->first, r->end, n_rows);
+        return ns_fail(NS_EINVAL, "rows %" PRId64 ":%" PRId64 " are not within 0:%" PRId64, r->first, r->end,
+                       n_rows);
     r->n = r->end - r->first;
     NS_TRY(ns_cohort_writer_open(&r->writer, r->out, &r->options));
     for (int32_t c = 0; c < n_columns; c++) NS_TRY(copy_column(r, c));
@@ -281,7 +298,8 @@ static ns_status copy(recut *r)
     return ns_cohort_writer_finish(r->writer);
 }
 
-/* --- the command line ------------------------------------------------------------------------------------------------- */
+/* --- the command line
+ * ------------------------------------------------------------------------------------------------- */
 
 static int read_words(recut *r, int argc, char **argv)
 {
@@ -301,13 +319,20 @@ static int read_words(recut *r, int argc, char **argv)
             r->first = number;
             r->end = strtoll(end + 1, &end, 10);
             if (*end != '\0' || r->first < 0 || r->end < 0) return 1;
-        } else if (strcmp(word, "--label") == 0 && strcmp(value, "steep") == 0) r->label = LABEL_STEEP;
-        else if (strcmp(word, "--label") == 0 && strcmp(value, "rare") == 0) r->label = LABEL_RARE;
-        else if (strcmp(word, "--chunk") == 0 && whole) r->options.chunk_rows = number;
-        else if (strcmp(word, "--deflate") == 0 && whole && number <= 9) r->options.deflate = (int32_t)number;
-        else if (strcmp(word, "--levels") == 0 && whole) r->level_seed = number;
-        else if (strcmp(word, "--origin") == 0 && whole && number <= 99999) r->n_origins = number;
-        else return 1;
+        } else if (strcmp(word, "--label") == 0 && strcmp(value, "steep") == 0)
+            r->label = LABEL_STEEP;
+        else if (strcmp(word, "--label") == 0 && strcmp(value, "rare") == 0)
+            r->label = LABEL_RARE;
+        else if (strcmp(word, "--chunk") == 0 && whole)
+            r->options.chunk_rows = number;
+        else if (strcmp(word, "--deflate") == 0 && whole && number <= 9)
+            r->options.deflate = (int32_t)number;
+        else if (strcmp(word, "--levels") == 0 && whole)
+            r->level_seed = number;
+        else if (strcmp(word, "--origin") == 0 && whole && number <= 99999)
+            r->n_origins = number;
+        else
+            return 1;
     }
     return 0;
 }
@@ -316,7 +341,8 @@ int main(int argc, char **argv)
 {
     recut r;
     if (read_words(&r, argc, argv) != 0) {
-        fprintf(stderr, "e2e_recut: IN.h5 OUT.h5 [--rows FIRST:END] [--chunk N] [--deflate N] [--levels SEED] [--origin N] "
+        fprintf(stderr, "e2e_recut: IN.h5 OUT.h5 [--rows FIRST:END] [--chunk N] [--deflate N] [--levels "
+                        "SEED] [--origin N] "
                         "[--label steep|rare] [--weights]\n");
         return 2;
     }
