@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #include "cluster/log.h"
+#include "cluster/machine.h"
+#include "cluster/stop.h"
 
 extern char **environ;
 
@@ -138,6 +140,11 @@ static void set_environment(flavour mpi, int n_ranks)
     leave_surrounding_job();
     snprintf(number, sizeof number, "%d", n_ranks);
     setenv(NS_RANKS_VARIABLE, number, 1);
+    if (n_ranks > ns_usable_cores()) {
+        /* Ranks that share a core must sleep while they wait: spinning, each would wait for the others' time slices. */
+        setenv("OMP_WAIT_POLICY", "passive", 0);
+        setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    }
     if (mpi != BY_OPEN_MPI) return;
     if (geteuid() == 0) {
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -267,9 +274,9 @@ static int signal_ranks(crew *c, int number)
 static int supervise(crew *c, const sigset_t *set, int *n_requests)
 {
     const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
-    double first = 0.0;
+    double first = ns_seconds();
     int status;
-    *n_requests = 0;
+    *n_requests = ns_stop_asked() ? 1 : 0; /* before the signals were held */
     for (;;) {
         pid_t ended = waitpid(c->launcher, &status, WNOHANG);
         if (ended == c->launcher || (ended < 0 && errno != EINTR)) return ended < 0 ? 0x100 : status;

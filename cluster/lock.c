@@ -363,11 +363,14 @@ void ns_lock_release(ns_lock **lock_at)
     ns_lock *lock = *lock_at;
     if (lock == NULL) return;
     if (ns_lock_still_mine(lock)) {
-        /* Under its claim, so that a lock which somebody takes over in this moment is not removed. Without
-           the claim the file stays, and is stale as soon as this process ends. */
+        /* Under its claim, so that a lock which somebody takes over in this moment is not removed. Where the
+           disk has no room for a claim it goes without: else it would stay, and another host could not tell
+           that its holder is gone. */
         bool removed, failed_before = ns_last_error()->code != NS_OK;
         request r = {.path = lock->path, .what = "the lock", .own = NULL, .mine = &lock->mine, .depth = 0};
-        if (replace(&r, lock->mine.token, NULL, &removed) != NS_OK && !failed_before) ns_error_clear();
+        ns_status status = replace(&r, lock->mine.token, NULL, &removed);
+        if (status == NS_EIO && ns_lock_still_mine(lock)) unlink(lock->path);
+        if (status != NS_OK && !failed_before) ns_error_clear();
     }
     free(lock->path);
     free(lock);

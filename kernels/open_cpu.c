@@ -110,7 +110,7 @@ static void build(ns_grower *g, const int32_t *nodes, int64_t n_staged)
     int64_t n_wide_tasks = n_staged * g->n_wide, n_tasks = n_wide_tasks;
     if (g->n_tiles > 0)
         for (int64_t s = 0; s < n_staged; s++) n_tasks += pieces_of(g->node[nodes[s]].n);
-#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads)
+#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads) if (n_tasks > 1)
     for (int64_t task = 0; task < n_tasks; task++) {
         if (task < n_wide_tasks) {
             int64_t s = task / g->n_wide;
@@ -310,7 +310,7 @@ void ns_grow_part(ns_grower *g, int32_t n)
         n_chunks += chunks_of(g->node[g->opening[o].node].n);
         fill_table(g, g->opening[o].node, g->goes_left[o]);
     }
-#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads)
+#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads) if (n_chunks > 1)
     for (int64_t at = 0; at < n_chunks; at++) {
         chunk c = chunk_at(g, n, at);
         g->chunk_left[at] = part_chunk(g, &c);
@@ -325,7 +325,7 @@ void ns_grow_part(ns_grower *g, int32_t n)
         }
         g->opening[o].n_left = sum;
     }
-#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads)
+#pragma omp parallel for schedule(dynamic) num_threads(g->plan.n_threads) if (n_chunks > 1)
     for (int64_t at = 0; at < n_chunks; at++) {
         chunk c = chunk_at(g, n, at);
         const ns_grow_node *node = &g->node[g->opening[c.opening].node];

@@ -137,7 +137,7 @@ static int report(ns_context *context, ns_status status, const char *text)
     }
     if (status != NS_OK) {
         const ns_error *error = ns_last_error();
-        if (error->rank > 0)
+        if (error->rank > 0 && status != NS_ESTOPPED) /* which rank got the signal does not matter */
             fprintf(stderr, "nightshift: rank %d: %s\n", error->rank, error->message);
         else
             fprintf(stderr, "nightshift: %s\n", error->message);

@@ -68,6 +68,8 @@ static void set_environment(void)
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
     setenv("NIGHTSHIFT_SITE", "/dev/null", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 1); /* tests share their cores with others */
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 1);
 }
 
 static pid_t start_shell(const char *command, const char *out, const char *err)

@@ -271,6 +271,23 @@ over_few_blocks()
     end_row
 }
 
+# over_settings WORDS…: ways through the program that the jobs do not take; on 3 ranks from other files
+over_settings()
+{
+    begin_row "other settings, on 3 ranks from other files" "$(say "$*" | sed 's/--set //g')"
+    for job in $jobs; do
+        use_cohort 1 "$job"
+        run "$job-setting" "$reference_program" "$job" 0 1 "$@" || { cat "$work/$job-setting/log" >&2; fail "$job: not with $*"; }
+        hashes "$job-setting" >"$work/$job-setting.hashes"
+        rm -rf "$work/$job-setting"
+        use_shape all "$job"
+        begin_cell
+        check "$job: $*" "$job-setting" "$reference_program" "$job" 3 2 "$@"
+        end_cell
+    done
+    end_row
+}
+
 rounds_logged() { if [ -e "$work/now-run/run/log.jsonl" ]; then wc -l <"$work/now-run/run/log.jsonl"; else say 0; fi; }
 
 # stop_once JOB RANKS: a training that is asked to stop after some rounds; it must leave with 75
@@ -384,6 +401,8 @@ if [ $all = yes ]; then
         make_data "$seed"
         over_ranks "$seed" "1 3 7" "1 2"
     done
+    over_settings --set train.stop_after=5 --set train.stop_metric=auroc --set model.gradient_bits=wide --set model.category_smoothing=0
+    over_settings --set data.split.by=row --set model.max_bins=16 --set model.l1=0.5 --set model.max_depth=4 --set model.gradient_bits=narrow
     over_stops 1 3 2
     over_stops 3 2 7
 else
@@ -392,6 +411,7 @@ else
     over_processors
     over_shapes "all" "3"
     over_few_blocks
+    over_settings --set data.split.by=row --set model.max_bins=16 --set model.gradient_bits=wide
     over_stops 3 2 1
 fi
 another_seed

@@ -346,6 +346,9 @@ int main(int argc, char **argv)
                         "[--label steep|rare] [--weights]\n");
         return 2;
     }
+    /* As main does for a single process: Open MPI would start a daemon and look for networks. */
+    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    setenv("OMPI_MCA_pml", "ob1", 0);
     MPI_Init(&argc, &argv);
     ns_status status = copy(&r);
     ns_cohort_writer_close(&r.writer);

@@ -59,147 +59,46 @@ static void fresh_bad(void)
     file_copy("good/c.h5", C);
 }
 
-static void c_absent(void)
-{
-    unlink(C);
-}
+/* clang-format off */
+static void c_absent(void) { unlink(C); }
 static void c_folder(void)
 {
     unlink(C);
     mkdir(C, 0700);
 }
-static void c_empty(void)
-{
-    file_cut(C, 0);
-}
-static void c_text(void)
-{
-    drive_write(C, "encounter_id,age\n1,2\n");
-}
-static void c_half(void)
-{
-    file_cut(C, file_size(C) / 2);
-}
-static void c_tail(void)
-{
-    file_cut(C, file_size(C) - 64);
-}
-static void c_superblock(void)
-{
-    file_flip(C, 20);
-}
-static void c_signature(void)
-{
-    file_flip(C, 0);
-}
-static void c_not_marked(void)
-{
-    cohort_drop_root(C, "nightshift_cohort");
-}
-static void c_newer(void)
-{
-    cohort_set_root(C, "nightshift_cohort", 9);
-}
-static void c_no_n_rows(void)
-{
-    cohort_drop_root(C, "n_rows");
-}
-static void c_negative_n_rows(void)
-{
-    cohort_set_root(C, "n_rows", -1);
-}
-static void c_other_n_rows(void)
-{
-    cohort_set_root(C, "n_rows", ROWS + 1);
-}
-static void c_no_columns(void)
-{
-    cohort_drop(C, "/columns");
-}
-static void c_no_lab(void)
-{
-    cohort_drop(C, "/columns/lab");
-}
-static void c_extra(void)
-{
-    cohort_replace_float(C, "lactate", "number", ROWS, 1);
-}
-static void c_ragged(void)
-{
-    cohort_replace_float(C, "lab", "number", ROWS - 1, 1);
-}
-static void c_wide(void)
-{
-    cohort_replace_wide(C, "lab", ROWS, 3);
-}
-static void c_text_number(void)
-{
-    cohort_replace_text(C, "lab", "number", ROWS, "12.5");
-}
-static void c_number_category(void)
-{
-    cohort_replace_float(C, "sex", "number", ROWS, 1);
-}
-static void c_unknown_kind(void)
-{
-    cohort_set_kind(C, "lab", "laboratory");
-}
-static void c_wide_id(void)
-{
-    cohort_replace_uint(C, "encounter_id", "id", ROWS, UINT64_MAX - 5);
-}
-static void c_text_id(void)
-{
-    cohort_replace_text(C, "encounter_id", "id", ROWS, "E1");
-}
-static void c_text_time(void)
-{
-    cohort_replace_text(C, "admitted_at", "time", ROWS, "2026-11-20");
-}
-static void c_code(void)
-{
-    cohort_poke_int(C, "sex", 1000, 7);
-}
-static void c_level_twice(void)
-{
-    cohort_set_levels(C, "sex", "F", "F");
-}
-static void c_inexact(void)
-{
-    cohort_replace_int(C, "lab", "number", ROWS, 16777217);
-}
-static void c_filter(void)
-{
-    cohort_replace_filtered(C, "lab", ROWS, 32000);
-}
-static void c_infinite(void)
-{
-    cohort_poke_float(C, "lab", 1234, INFINITY);
-}
-static void c_weight_negative(void)
-{
-    cohort_poke_float(C, "weight", 1234, -1);
-}
-static void c_weight_missing(void)
-{
-    cohort_poke_float(C, "weight", 1234, NAN);
-}
-static void c_weight_infinite(void)
-{
-    cohort_poke_float(C, "weight", 1234, INFINITY);
-}
-static void c_outcome(void)
-{
-    cohort_poke_float(C, "outcome", 1234, 2);
-}
-static void c_duplicate(void)
-{
-    cohort_poke_int(C, "encounter_id", 1234, 700001);
-}
-static void c_torn_patient(void)
-{
-    cohort_poke_int(C, "part", 0, 0), cohort_poke_int(C, "part", 1, 1);
-}
+static void c_empty(void) { file_cut(C, 0); }
+static void c_text(void) { drive_write(C, "encounter_id,age\n1,2\n"); }
+static void c_half(void) { file_cut(C, file_size(C) / 2); }
+static void c_tail(void) { file_cut(C, file_size(C) - 64); }
+static void c_superblock(void) { file_flip(C, 20); }
+static void c_signature(void) { file_flip(C, 0); }
+static void c_not_marked(void) { cohort_drop_root(C, "nightshift_cohort"); }
+static void c_newer(void) { cohort_set_root(C, "nightshift_cohort", 9); }
+static void c_no_n_rows(void) { cohort_drop_root(C, "n_rows"); }
+static void c_negative_n_rows(void) { cohort_set_root(C, "n_rows", -1); }
+static void c_other_n_rows(void) { cohort_set_root(C, "n_rows", ROWS + 1); }
+static void c_no_columns(void) { cohort_drop(C, "/columns"); }
+static void c_no_lab(void) { cohort_drop(C, "/columns/lab"); }
+static void c_extra(void) { cohort_replace_float(C, "lactate", "number", ROWS, 1); }
+static void c_ragged(void) { cohort_replace_float(C, "lab", "number", ROWS - 1, 1); }
+static void c_wide(void) { cohort_replace_wide(C, "lab", ROWS, 3); }
+static void c_text_number(void) { cohort_replace_text(C, "lab", "number", ROWS, "12.5"); }
+static void c_number_category(void) { cohort_replace_float(C, "sex", "number", ROWS, 1); }
+static void c_unknown_kind(void) { cohort_set_kind(C, "lab", "laboratory"); }
+static void c_wide_id(void) { cohort_replace_uint(C, "encounter_id", "id", ROWS, UINT64_MAX - 5); }
+static void c_text_id(void) { cohort_replace_text(C, "encounter_id", "id", ROWS, "E1"); }
+static void c_text_time(void) { cohort_replace_text(C, "admitted_at", "time", ROWS, "2026-11-20"); }
+static void c_code(void) { cohort_poke_int(C, "sex", 1000, 7); }
+static void c_level_twice(void) { cohort_set_levels(C, "sex", "F", "F"); }
+static void c_inexact(void) { cohort_replace_int(C, "lab", "number", ROWS, 16777217); }
+static void c_filter(void) { cohort_replace_filtered(C, "lab", ROWS, 32000); }
+static void c_infinite(void) { cohort_poke_float(C, "lab", 1234, INFINITY); }
+static void c_weight_negative(void) { cohort_poke_float(C, "weight", 1234, -1); }
+static void c_weight_missing(void) { cohort_poke_float(C, "weight", 1234, NAN); }
+static void c_weight_infinite(void) { cohort_poke_float(C, "weight", 1234, INFINITY); }
+static void c_outcome(void) { cohort_poke_float(C, "outcome", 1234, 2); }
+static void c_duplicate(void) { cohort_poke_int(C, "encounter_id", 1234, 700001); }
+static void c_torn_patient(void) { cohort_poke_int(C, "part", 0, 0), cohort_poke_int(C, "part", 1, 1); }
 
 static void c_flipped(void)
 {
@@ -209,7 +108,7 @@ static void c_flipped(void)
     file_flip(C, offset + n_bytes / 2);
 }
 
-static void c_flipped_levels(void)
+static void c_flipped_weight(void)
 {
     cohort_replace_checked(C, "weight", ROWS);
     int64_t offset, n_bytes;
@@ -231,79 +130,24 @@ static void all_files(void (*spoil)(const char *path))
     }
 }
 
-static void fill_outcome_0(const char *path)
-{
-    cohort_fill(path, "outcome", 0);
-}
-static void fill_outcome_1(const char *path)
-{
-    cohort_fill(path, "outcome", 1);
-}
-static void fill_outcome_nan(const char *path)
-{
-    cohort_fill(path, "outcome", NAN);
-}
-static void fill_weight_0(const char *path)
-{
-    cohort_fill(path, "weight", 0);
-}
-static void no_ward(const char *path)
-{
-    cohort_drop(path, "/columns/ward");
-}
-static void ward_number(const char *path)
-{
-    cohort_replace_float(path, "ward", "number", ROWS, 3);
-}
-static void age_category(const char *path)
-{
-    cohort_replace_text(path, "age", "category", ROWS, "old");
-}
-static void no_events(void)
-{
-    all_files(fill_outcome_0);
-}
-static void only_events(void)
-{
-    all_files(fill_outcome_1);
-}
-static void no_labels(void)
-{
-    all_files(fill_outcome_nan);
-}
-static void no_weight(void)
-{
-    all_files(fill_weight_0);
-}
-static void all_no_ward(void)
-{
-    all_files(no_ward);
-}
-static void all_ward_number(void)
-{
-    all_files(ward_number);
-}
-static void all_age_category(void)
-{
-    all_files(age_category);
-}
-
-static void site(void)
-{
-    drive_write("site.yaml", "log: {format: text}\nmodel: {rounds: 3}\n");
-}
-static void site_syntax(void)
-{
-    drive_write("site.yaml", "run:\n  threads: [1\n");
-}
-static void site_folder(void)
-{
-    mkdir("site.d", 0700);
-}
-static void run_is_file(void)
-{
-    drive_write("out/run", "not a folder\n");
-}
+static void fill_outcome_0(const char *path) { cohort_fill(path, "outcome", 0); }
+static void fill_outcome_1(const char *path) { cohort_fill(path, "outcome", 1); }
+static void fill_outcome_nan(const char *path) { cohort_fill(path, "outcome", NAN); }
+static void fill_weight_0(const char *path) { cohort_fill(path, "weight", 0); }
+static void no_ward(const char *path) { cohort_drop(path, "/columns/ward"); }
+static void ward_number(const char *path) { cohort_replace_float(path, "ward", "number", ROWS, 3); }
+static void age_category(const char *path) { cohort_replace_text(path, "age", "category", ROWS, "old"); }
+static void no_events(void) { all_files(fill_outcome_0); }
+static void only_events(void) { all_files(fill_outcome_1); }
+static void no_labels(void) { all_files(fill_outcome_nan); }
+static void no_weight(void) { all_files(fill_weight_0); }
+static void all_no_ward(void) { all_files(no_ward); }
+static void all_ward_number(void) { all_files(ward_number); }
+static void all_age_category(void) { all_files(age_category); }
+static void site(void) { drive_write("site.yaml", "log: {format: text}\nmodel: {rounds: 3}\n"); }
+static void site_syntax(void) { drive_write("site.yaml", "run:\n  threads: [1\n"); }
+static void site_folder(void) { mkdir("site.d", 0700); }
+static void run_is_file(void) { drive_write("out/run", "not a folder\n"); }
 
 static void copy_bundle(void)
 {
@@ -355,14 +199,8 @@ static void out_altered(void)
     out_published();
     file_flip("out/scores.h5", file_size("out/scores.h5") - 9);
 }
-static void out_foreign(void)
-{
-    file_copy("good/a.h5", "out/scores.h5");
-}
-static void out_folder(void)
-{
-    mkdir("out/scores.h5", 0700);
-}
+static void out_foreign(void) { file_copy("good/a.h5", "out/scores.h5"); }
+static void out_folder(void) { mkdir("out/scores.h5", 0700); }
 
 static void checkpoint_only(void)
 {
@@ -372,81 +210,29 @@ static void checkpoint_only(void)
     drive_free(&result);
 }
 
-static void csv_ragged(void)
-{
-    drive_write("out/in.csv", "id,age\n1,2\n2,3,4\n3,4\n");
-}
-static void csv_nul(void)
-{
-    drive_write("out/in.csv", "id,age\n1,2\n2,%c\n3,4\n", 0);
-}
-static void csv_utf8(void)
-{
-    drive_write("out/in.csv", "id,ward\n1,A\n2,\xff\xfe\xff\n3,B\n");
-}
-static void csv_twice(void)
-{
-    drive_write("out/in.csv", "id,age,id\n1,2,3\n");
-}
-static void csv_unnamed(void)
-{
-    drive_write("out/in.csv", "id,,age\n1,2,3\n");
-}
-static void csv_quote(void)
-{
-    drive_write("out/in.csv", "id,ward\n1,A\n2,\"B\n3,C\n");
-}
-static void csv_empty(void)
-{
-    drive_write("out/in.csv", "%s", "");
-}
-static void csv_hdf5(void)
-{
-    file_copy("good/a.h5", "out/in.csv");
-}
-static void csv_good(void)
-{
-    drive_write("out/in.csv", "id,age,at\n1,20,2026-01-01\n2,31,2026-01-02\n3,x,2026-02-30\n");
-}
+static void csv_ragged(void) { drive_write("out/in.csv", "id,age\n1,2\n2,3,4\n3,4\n"); }
+static void csv_nul(void) { drive_write("out/in.csv", "id,age\n1,2\n2,%c\n3,4\n", 0); }
+static void csv_utf8(void) { drive_write("out/in.csv", "id,ward\n1,A\n2,\xff\xfe\xff\n3,B\n"); }
+static void csv_twice(void) { drive_write("out/in.csv", "id,age,id\n1,2,3\n"); }
+static void csv_unnamed(void) { drive_write("out/in.csv", "id,,age\n1,2,3\n"); }
+static void csv_quote(void) { drive_write("out/in.csv", "id,ward\n1,A\n2,\"B\n3,C\n"); }
+static void csv_empty(void) { drive_write("out/in.csv", "%s", ""); }
+static void csv_hdf5(void) { file_copy("good/a.h5", "out/in.csv"); }
+static void csv_good(void) { drive_write("out/in.csv", "id,age,at\n1,20,2026-01-01\n2,31,2026-01-02\n3,x,2026-02-30\n"); }
 static void schema(const char *text)
 {
     csv_good();
     drive_write("out/s.yaml", "%s", text);
 }
-static void schema_syntax(void)
-{
-    schema("columns:\n  age: {kind: number\n");
-}
-static void schema_kind(void)
-{
-    schema("columns:\n  age: {kind: float}\n");
-}
-static void schema_key(void)
-{
-    schema("columns:\n  age: {kin: number}\n");
-}
-static void schema_column(void)
-{
-    schema("missing: [\"\"]\ncolumns:\n  id: {kind: id}\n  weight: {kind: number}\n");
-}
-static void schema_value(void)
-{
-    schema("columns:\n  age: {kind: number}\n");
-}
-static void schema_time(void)
-{
-    schema("columns:\n  at: {kind: time}\n");
-}
-static void schema_format(void)
-{
-    schema("columns:\n  at: {kind: time, format: \"%Q\"}\n");
-}
-static void schema_skip(void)
-{
-    schema("columns:\n  id: {kind: skip}\n  age: {kind: skip}\n  at: {kind: skip}\n");
-}
+static void schema_syntax(void) { schema("columns:\n  age: {kind: number\n"); }
+static void schema_kind(void) { schema("columns:\n  age: {kind: float}\n"); }
+static void schema_key(void) { schema("columns:\n  age: {kin: number}\n"); }
+static void schema_column(void) { schema("missing: [\"\"]\ncolumns:\n  id: {kind: id}\n  weight: {kind: number}\n"); }
+static void schema_value(void) { schema("columns:\n  age: {kind: number}\n"); }
+static void schema_time(void) { schema("columns:\n  at: {kind: time}\n"); }
+static void schema_format(void) { schema("columns:\n  at: {kind: time, format: \"%Q\"}\n"); }
+static void schema_skip(void) { schema("columns:\n  id: {kind: skip}\n  age: {kind: skip}\n  at: {kind: skip}\n"); }
 
-/* clang-format off */
 static const bad_case cases[] = {
     /* command line */
     {"unknown verb", NULL, NULL, "", "tain job.yaml", 2, "unknown verb 'tain'; the nearest is 'train'", 0},
@@ -544,7 +330,7 @@ static const bad_case cases[] = {
     {"file cut in half", c_half, NULL, "", "train job.yaml" BAD, 3, C ": is a truncated or damaged HDF5 file", 0},
     {"file lacks its end", c_tail, NULL, "", "train job.yaml" BAD, 3, C ": is a truncated or damaged HDF5 file", 0},
     {"values flipped", c_flipped, NULL, "", "train job.yaml" BAD, 3, C ": cannot read column 'lab'", LAST},
-    {"weights flipped", c_flipped_levels, NULL, "", "train job.yaml" BAD " --set data.weight=weight", 3, C ": cannot read column 'weight'", LAST},
+    {"weights flipped", c_flipped_weight, NULL, "", "train job.yaml" BAD " --set data.weight=weight", 3, C ": cannot read column 'weight'", LAST},
     {"no cohort's mark", c_not_marked, NULL, "", "train job.yaml" BAD, 3, C ": is not a cohort", 0},
     {"newer cohort", c_newer, NULL, "", "train job.yaml" BAD, 3, C ": is a cohort of a newer format", 0},
     {"no n_rows", c_no_n_rows, NULL, "", "train job.yaml" BAD, 3, C ": has no root attribute n_rows", 0},

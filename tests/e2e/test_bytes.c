@@ -325,6 +325,33 @@ static void other_seeds(void **state)
     assert_false(same("seed0", "seed1", "run/bundle/model.safetensors"));
 }
 
+/* Ways through the program that the four jobs do not take. */
+static void other_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *job, *words;
+    } cases[] = {
+        {"plain",
+         "--set train.stop_metric=auroc --set model.gradient_bits=wide --set model.category_smoothing=0"},
+        {"plain",
+         "--set data.split.by=row --set model.max_bins=16 --set model.l1=0.5 --set model.max_depth=4"},
+        {"weights",
+         "--set train.stop_after=5 --set train.stop_metric=auroc --set model.gradient_bits=narrow"},
+    };
+    for (int i = 0; i < 3; i++) {
+        char reference[16], cohort[64];
+        one_run run = {.job = cases[i].job, .n_ranks = 0, .n_threads = 1, .words = cases[i].words};
+        snprintf(reference, sizeof reference, "setting%d", i);
+        make(reference, &run);
+        assert_false(same(reference, cases[i].job, "run/bundle/model.safetensors"));
+        run.n_ranks = 3;
+        run.cohort = cohort;
+        snprintf(cohort, sizeof cohort, "%s-shapes/all/*.h5", cases[i].job);
+        check_run(reference, &run, cases[i].words);
+    }
+}
+
 /* Stopped by a request on three ranks, killed in the middle of a checkpoint on one, finished on two, from
  * other files. */
 static void stopped_and_resumed(void **state)
@@ -399,17 +426,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest few[] = {cmocka_unit_test(the_data_are_hard), cmocka_unit_test(three_ranks),
                                      cmocka_unit_test(models_of_this_version)};
     const struct CMUnitTest most[] = {
-        cmocka_unit_test(the_data_are_hard),
-        cmocka_unit_test(other_runs_differ),
-        cmocka_unit_test(ranks_and_threads),
-        cmocka_unit_test(ranks_on_hard_data),
-        cmocka_unit_test(instruction_sets),
-        cmocka_unit_test(shapes_of_files),
-        cmocka_unit_test(shapes_of_hard_data),
-        cmocka_unit_test(more_ranks_than_blocks),
-        cmocka_unit_test(other_seeds),
-        cmocka_unit_test(stopped_and_resumed),
-        cmocka_unit_test(models_of_this_version),
+        cmocka_unit_test(the_data_are_hard),   cmocka_unit_test(other_runs_differ),
+        cmocka_unit_test(ranks_and_threads),   cmocka_unit_test(ranks_on_hard_data),
+        cmocka_unit_test(instruction_sets),    cmocka_unit_test(shapes_of_files),
+        cmocka_unit_test(shapes_of_hard_data), cmocka_unit_test(more_ranks_than_blocks),
+        cmocka_unit_test(other_seeds),         cmocka_unit_test(other_settings),
+        cmocka_unit_test(stopped_and_resumed), cmocka_unit_test(models_of_this_version),
     };
     if (argc > 1 && strcmp(argv[1], "short") == 0) return cmocka_run_group_tests(few, make_references, leave);
     return cmocka_run_group_tests(most, make_references, leave);
