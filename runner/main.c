@@ -34,6 +34,9 @@ static void quiet_singleton(void)
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
         if (getenv(signs[i]) != NULL) return;
     setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    /* Processes that start at one moment would share a folder in /tmp and remove it from under each other: about one start
+       in sixty failed with eight loops of starts side by side. One process alone needs none. */
+    setenv("OMPI_MCA_orte_create_session_dirs", "0", 0);
     setenv("OMPI_MCA_pml", "ob1", 0);
 }
 
