@@ -33,8 +33,9 @@ extern char **environ;
 
 typedef enum flavour { BY_OPEN_MPI, BY_MPICH, BY_OTHER } flavour;
 
-enum { STOPPED = 75, MOST_WORDS_BEFORE = 16, DEEPEST_CHAIN = 64 };
+enum { STOPPED = 75, LOST = 76, MOST_WORDS_BEFORE = 16, DEEPEST_CHAIN = 64 };
 
+static const double LOST_RANK = 20;      /* seconds that a rank may be missing while its launcher goes on */
 static const double SECOND_SIGNAL = 0.5; /* seconds; `timeout` and process groups send one request twice */
 
 typedef struct crew {
@@ -43,7 +44,14 @@ typedef struct crew {
     ino_t inode;
     pid_t *told; /* n_ranks; ranks that were sent their USR2 */
     int n_ranks, n_told;
+    bool lost; /* a rank was missing for too long, and the rest was ended */
 } crew;
+
+/* Since when all ranks were last seen alive. */
+typedef struct watch {
+    double looked, whole;
+    bool any;
+} watch;
 
 static flavour flavour_of_library(void)
 {
@@ -141,7 +149,8 @@ static void set_environment(flavour mpi, int n_ranks)
     snprintf(number, sizeof number, "%d", n_ranks);
     setenv(NS_RANKS_VARIABLE, number, 1);
     if (n_ranks > ns_usable_cores()) {
-        /* Ranks that share a core must sleep while they wait: spinning, each would wait for the others' time slices. */
+        /* Ranks that share a core must sleep while they wait: spinning, each would wait for the others' time
+         * slices. */
         setenv("OMP_WAIT_POLICY", "passive", 0);
         setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     }
@@ -269,19 +278,53 @@ static int signal_ranks(crew *c, int number)
     return n_sent;
 }
 
+/* Ranks that are alive. */
+static int count_ranks(const crew *c)
+{
+    int n = 0;
+    DIR *processes = opendir("/proc");
+    if (processes == NULL) return c->n_ranks; /* cannot tell: none is missing */
+    for (const struct dirent *entry = readdir(processes); entry != NULL; entry = readdir(processes)) {
+        char *end;
+        long pid = strtol(entry->d_name, &end, 10);
+        n += pid > 1 && *end == '\0' && is_rank(c, (pid_t)pid);
+    }
+    closedir(processes);
+    return n;
+}
+
+/* Whether a rank is gone while the launcher waits on: a rank killed while MPI starts can leave mpirun and the
+ * other ranks waiting for it for ever. */
+static bool is_stuck(const crew *c, watch *w)
+{
+    double now = ns_seconds();
+    if (now - w->looked < 1) return false;
+    w->looked = now;
+    int n = count_ranks(c);
+    w->any = w->any || n > 0; /* where /proc shows none at all, nothing can be said */
+    if (n >= c->n_ranks || !w->any) w->whole = now;
+    return now - w->whole >= LOST_RANK;
+}
+
 /* Waits for the launcher and passes signals on. Returns what waitpid says; *n_requests: 1 where somebody
    wanted the run to stop, more where it was killed for that. */
 static int supervise(crew *c, const sigset_t *set, int *n_requests)
 {
-    const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
+    const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000}, second = {.tv_sec = 1};
     double first = ns_seconds();
+    watch w = {.looked = first, .whole = first};
     int status;
     *n_requests = ns_stop_asked() ? 1 : 0; /* before the signals were held */
     for (;;) {
         pid_t ended = waitpid(c->launcher, &status, WNOHANG);
         if (ended == c->launcher || (ended < 0 && errno != EINTR)) return ended < 0 ? 0x100 : status;
         bool telling = *n_requests == 1 && c->n_told < c->n_ranks;
-        int number = telling ? sigtimedwait(set, NULL, &tick) : sigwaitinfo(set, NULL);
+        int number = sigtimedwait(set, NULL, telling ? &tick : &second);
+        if (!c->lost && is_stuck(c, &w)) {
+            c->lost = true;
+            signal_ranks(c, SIGKILL);
+            kill(c->launcher, SIGKILL);
+        }
         if (number > 0 && number != SIGCHLD) {
             if (*n_requests == 0) {
                 *n_requests = 1;
@@ -314,7 +357,7 @@ static int exit_code(flavour mpi, int status, int n_requests)
 static int exit_of(crew *c, flavour mpi, const sigset_t *set)
 {
     int n_requests, status = supervise(c, set, &n_requests);
-    return exit_code(mpi, status, n_requests);
+    return c->lost ? LOST : exit_code(mpi, status, n_requests);
 }
 
 static ns_status start(crew *c, flavour mpi, const char **words, const sigset_t *old_mask)

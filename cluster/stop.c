@@ -43,6 +43,12 @@ bool ns_stop_asked(void)
     return asked != 0;
 }
 
+ns_status ns_stop_check(void)
+{
+    if (asked == 0) return NS_OK;
+    return ns_fail(NS_ESTOPPED, "stopped on request; run the same command again");
+}
+
 bool ns_stop_agreed(MPI_Comm comm)
 {
     int any = asked != 0;

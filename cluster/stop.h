@@ -8,12 +8,17 @@
 #include <mpi.h>
 #include <stdbool.h>
 
+#include "cluster/status.h"
+
 /* Takes over the four signals and ignores PIPE. Call first thing, and again after MPI_Init: some MPI
    libraries install handlers of their own. What was asked in between is kept. */
 void ns_stop_listen(void);
 
 /* True once this process was asked to stop. Local; for the word that rides in a reduction. */
 bool ns_stop_asked(void);
+
+/* NS_ESTOPPED, in words, once this process was asked to stop: for loops whose status the ranks agree on afterwards. Local. */
+ns_status ns_stop_check(void);
 
 /* True on all ranks once any of them was asked to stop. Collective over comm. */
 bool ns_stop_agreed(MPI_Comm comm);

@@ -80,7 +80,8 @@ ns_status ns_cohort_bad_row(const ns_cohort *cohort, int32_t column, int64_t row
 {
     const ns_table_file *file = &cohort->files[ns_cohort_file_of(cohort, row)];
     if (column < 0)
-        return ns_fail(NS_EFORMAT, "%s: row %" PRId64 " (counting from 0): %s", file->path, row - file->first_row, what);
+        return ns_fail(NS_EFORMAT, "%s: row %" PRId64 " (counting from 0): %s", file->path,
+                       row - file->first_row, what);
     return ns_fail(NS_EFORMAT, "%s: column '%s', row %" PRId64 " (counting from 0): %s", file->path,
                    cohort->columns[column].shown.name, row - file->first_row, what);
 }

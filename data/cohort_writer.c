@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cluster/lock.h"
+#include "cluster/stop.h"
 #include "data/cohort_private.h"
 #include "data/durable.h"
 
@@ -273,6 +274,7 @@ static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, con
     if (!writer->in_column || writer->is_text || writer->kind != kind)
         return ns_fail(NS_EINVAL, "%s: rows of kind %s were given to a column of another kind", writer->path,
                        ns_column_kind_name(kind));
+    NS_TRY(ns_stop_check());
     const char *from = cells;
     while (n > 0) {
         int64_t room = writer->chunk_rows - writer->n_buffered, rows = n < room ? n : room;

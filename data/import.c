@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/stop.h"
 #include "data/cells.h"
 #include "data/convert.h"
 #include "data/csv.h"
@@ -129,6 +130,7 @@ static ns_status read_rows(import *in)
     for (;;) {
         NS_TRY(ns_csv_next(in->csv, &record, &found));
         if (!found) return NS_OK;
+        NS_TRY(ns_stop_check());
         NS_TRY(ns_lines_add_row(in->lines, record.line));
         for (int64_t i = 0; i < in->n_columns; i++)
             if (in->columns[i].cells != NULL)

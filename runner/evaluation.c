@@ -7,6 +7,7 @@
 #include "cluster/agree.h"
 #include "cluster/log.h"
 #include "cluster/reduce.h"
+#include "cluster/stop.h"
 #include "data/patients.h"
 #include "kernels/numerics.h"
 #include "runner/json.h"
@@ -42,6 +43,7 @@ static ns_status hash_unused(ns_table *table, const int32_t *columns, int32_t n)
 static ns_status rate_slab(ns_table *table, ns_rater *rater, const int32_t *index, int64_t first, int64_t n, float *slab_risk,
                            uint8_t *infinite, int64_t *k, float *risk)
 {
+    NS_TRY(ns_stop_check());
     NS_TRY(ns_rater_score(rater, first, n, index != NULL ? table->fingerprint : NULL, index, slab_risk, infinite));
     for (; *k < table->n_kept && table->row[*k] < first + n; (*k)++) {
         int64_t i = table->row[*k] - first;

@@ -102,6 +102,7 @@ ns_status ns_night_open(ns_night *night, const ns_texts *files, const ns_night_p
 
 static ns_status hash_piece(ns_night *night, ns_piece piece, bool features_too)
 {
+    NS_TRY(ns_stop_check());
     for (int32_t i = 0; i < night->n_used; i++) {
         bool is_feature = false;
         for (int32_t f = 0; f < night->bundle->model->n_features; f++) is_feature |= night->used_of_feature[f] == i;
@@ -135,6 +136,7 @@ static ns_status longest_text(ns_night *night, int32_t column, ns_piece piece, n
 
 static ns_status status_of_piece(ns_night *night, ns_piece piece, uint8_t *pass, ns_hash128 *id, ns_texts *texts)
 {
+    NS_TRY(ns_stop_check());
     NS_TRY(ns_filter_rows(night->filter, night->cohort, piece.first_row, piece.n_rows, pass));
     if (night->id >= 0) NS_TRY(ns_cohort_read_hash(night->cohort, night->id, piece.first_row, piece.n_rows, id));
     for (int64_t i = 0; i < piece.n_rows; i++) {
@@ -178,7 +180,7 @@ ns_status ns_night_statuses(ns_night *night)
 /* Scores this rank's piece of a wave; statuses of infinite rows are set, risks of unscored rows become NaN. */
 static ns_status score_piece(ns_night *night, ns_piece piece, uint8_t *status, float *risk, uint8_t *infinite)
 {
-    if (ns_stop_asked()) return ns_fail(NS_ESTOPPED, "stopped on request; nothing was published");
+    NS_TRY(ns_stop_check());
     if (piece.n_rows == 0) return NS_OK;
     NS_TRY(hash_piece(night, piece, false));
     NS_TRY(ns_rater_score(night->rater, piece.first_row, piece.n_rows, night->fingerprint, night->used_of_feature, risk, infinite));

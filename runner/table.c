@@ -13,6 +13,7 @@
 #include "cluster/agree.h"
 #include "cluster/log.h"
 #include "cluster/reduce.h"
+#include "cluster/stop.h"
 #include "data/patients.h"
 
 /* The column that an option names; -1 where the option is unset. */
@@ -221,6 +222,7 @@ typedef struct row_tally {
 static ns_status decide_rows(ns_table *table, const label_rule *rule, int64_t first, int64_t n, uint8_t *keep, float *label,
                              int32_t *scratch, row_tally *tally)
 {
+    NS_TRY(ns_stop_check());
     NS_TRY(ns_filter_rows(table->filter, table->cohort, first, n, keep));
     NS_TRY(read_labels(table, rule, first, n, label, scratch));
     for (int64_t i = 0; i < n; i++) {

@@ -104,7 +104,8 @@ static ns_status read_codes(load *l, int32_t f)
     int32_t *codes = l->slab;
     for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += NS_SLAB_ROWS) {
         int64_t n = rows_at(table, at);
-        status = ns_cohort_read_codes(table->cohort, column, at, n, codes);
+        status = ns_stop_check();
+        if (status == NS_OK) status = ns_cohort_read_codes(table->cohort, column, at, n, codes);
         if (status != NS_OK) break;
         for (int64_t i = 0; i < n; i++) words[i] = codes[i] < 0 ? 0 : level_words[codes[i]];
         ns_fingerprint_words(table->fingerprint, index, at, n, words);
@@ -269,7 +270,8 @@ static ns_status learn_batch(load *l, const int32_t *list, int32_t n, float *con
     MPI_Comm comm = l->table->comm;
     ns_status status = NS_OK;
     for (int32_t i = 0; i < n && status == NS_OK; i++) {
-        status = read_numbers(l, list[i], values[i]);
+        status = ns_stop_check();
+        if (status == NS_OK) status = read_numbers(l, list[i], values[i]);
         ns_log_progress("read", list[i] + 1, l->table->features.n, "unit=columns");
     }
     NS_TRY(ns_agree(status, comm));
@@ -323,7 +325,6 @@ static ns_status load_numbers(load *l)
         if (n == 0 || (n < batch && !last)) continue;
         status = learn_batch(l, list, n, values);
         n = 0;
-        if (status == NS_OK && ns_stop_agreed(table->comm)) status = ns_fail(NS_ESTOPPED, "stopped on request while reading; nothing was trained yet");
     }
     for (int32_t i = 0; i < BATCH_MOST; i++) free(values[i]);
     return status;

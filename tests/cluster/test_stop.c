@@ -16,6 +16,7 @@ static void nobody_asked(void **state)
 {
     (void)state;
     assert_false(ns_stop_asked());
+    CHECK_OK(ns_stop_check());
     assert_false(ns_stop_agreed(MPI_COMM_WORLD));
 }
 
@@ -70,6 +71,7 @@ static void one_rank_asked(void **state)
     if (rank == n_ranks - 1) raise(SIGUSR2);
     assert_int_equal(ns_stop_asked(), rank == n_ranks - 1);
     assert_true(ns_stop_agreed(MPI_COMM_WORLD));
+    if (ns_stop_asked()) CHECK_FAILS(ns_stop_check(), NS_ESTOPPED, "stopped on request; run the same command again");
     ns_stop_listen(); /* listening anew forgets nothing */
     assert_true(ns_stop_agreed(MPI_COMM_WORLD));
     assert_int_equal(ns_stop_asked(), rank == n_ranks - 1);

@@ -383,7 +383,7 @@ static void lives(const scene *s, const char *longer, uint32_t most_ms, int most
         int code = random_life(words, n_ranks, most_ms, when);
         whole("y", when);
         if (code == 0) break;
-        if (code != 128 + SIGKILL) {
+        if (code != 128 + SIGKILL && code != 76) { /* 76: mpirun itself waited for the killed rank */
             char *text = drive_read("started.err");
             fail_msg("%s: exit %d\n%s", when, code, text);
         }
