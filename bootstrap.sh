@@ -251,12 +251,13 @@ make_python_environment()
 
 # --- building and testing ----------------------------------------------------------------------------------------------
 
+# build PRESET ON|OFF: with or without the tests, which need cmocka
 build()
 {
     configure_words
     say "bootstrap.sh: building $1"
     # shellcheck disable=SC2086
-    cmake --preset "$1" $words >"$scratch/configure.log" 2>&1 || { cat "$scratch/configure.log" >&2; return 1; }
+    cmake --preset "$1" "-DNIGHTSHIFT_TESTS=$2" $words >"$scratch/configure.log" 2>&1 || { cat "$scratch/configure.log" >&2; return 1; }
     cmake --build --preset "$1" -j "$(n_jobs)" >"$scratch/build.log" 2>&1 || {
         grep -E -A 4 'error|Error|warning:' "$scratch/build.log" | head -n 60 >&2
         complain "the $1 build failed"
@@ -292,9 +293,9 @@ test_all()
     mkdir -p build build-debug
     rm -f build/tests.log build-debug/tests.log
     make_python_environment
-    if build release; then run_tests build || failed="$failed release"; else failed="$failed release-build"; fi
+    if build release ON; then run_tests build || failed="$failed release"; else failed="$failed release-build"; fi
     # Whole programs, with sanitizers, would take most of an hour: the debug build runs the tests of single parts.
-    if build debug; then
+    if build debug ON; then
         run_tests build-debug -E e2e -LE 'e2e|peers' || failed="$failed debug"
     else
         failed="$failed debug-build"
@@ -315,12 +316,12 @@ case ${1:-} in
 '' | help | -h | --help) usage ;;
 build)
     ensure build
-    build release || exit 1
+    build release OFF || exit 1
     say "bootstrap.sh: built build/runner/nightshift"
     ;;
 demo)
     ensure demo
-    build release || exit 1
+    build release OFF || exit 1
     sh jobs/examples/demo.sh build/runner/nightshift
     ;;
 test)
