@@ -245,6 +245,12 @@ int drive_ranks_of(pid_t pid, pid_t *ranks, int most)
     return n;
 }
 
+pid_t drive_parent_of(pid_t pid)
+{
+    char name[64];
+    return parent_of(pid, name, sizeof name);
+}
+
 bool drive_wait_for(const char *path, const char *text, int limit_s)
 {
     for (double end = now() + limit_s; now() < end; nap()) {

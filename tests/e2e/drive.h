@@ -44,6 +44,8 @@ pid_t drive_start(int n_ranks, const char *words);
 int drive_wait(pid_t pid, int limit_s);
 /* Process ids of the program's ranks among the descendants of pid; how many. */
 int drive_ranks_of(pid_t pid, pid_t *ranks, int most);
+/* The parent of a process; 0 where the process is gone. */
+pid_t drive_parent_of(pid_t pid);
 
 /* Waits until a file exists and holds text (NULL: just exists), at most limit_s seconds; false where it never did. */
 bool drive_wait_for(const char *path, const char *text, int limit_s);

@@ -168,6 +168,26 @@ static void test_second_request(void **state)
     assert_true(drive_same("b/bundle", "long/bundle"));
 }
 
+/* A rank is gone and its launcher does not notice, as when a rank dies while MPI starts: 76, and the run continues. */
+static void test_lost_rank(void **state)
+{
+    (void)state;
+    shell("rm -rf l");
+    pid_t ranks[MOST_RANKS], pid = drive_start(3, "train long.yaml --set run.out=l --quiet");
+    wait_for_lines("l/log.jsonl", 10);
+    find_ranks(pid, 3, ranks);
+    kill(drive_parent_of(ranks[1]), SIGSTOP);
+    kill(ranks[1], SIGKILL);
+    int code = drive_wait(pid, LIMIT_S);
+    if (code != 76) fail_msg("a lost rank: exit %d", code);
+    for (int i = 0; i < 3; i++)
+        if (drive_parent_of(ranks[i]) != 0) fail_msg("rank %d is still there", i);
+    whole_run("l", "a lost rank");
+    assert_false(is_there("l/bundle"));
+    drive_must(2, "train long.yaml --set run.out=l --quiet");
+    assert_true(drive_same("l/bundle", "long/bundle"));
+}
+
 /* --- stops before the first round --- */
 
 static void test_stop_while_reading(void **state)
@@ -426,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_one_rank_stops_all), cmocka_unit_test(test_second_request),    cmocka_unit_test(test_stop_while_reading),
         cmocka_unit_test(test_stop_at_the_start),  cmocka_unit_test(test_stop_while_scoring), cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_other_verbs),        cmocka_unit_test(test_locks_of_the_dead),  cmocka_unit_test(test_broken_checkpoints),
+        cmocka_unit_test(test_lost_rank),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
