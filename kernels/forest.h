@@ -25,10 +25,28 @@
 #include "kernels/device.h"
 #include "kernels/trees.h"
 
-typedef enum ns_objective { NS_BINARY = 0 } ns_objective;
+/*
+ * What is learned. A round makes one tree per output; tree t of a forest belongs to output t % n_outputs. Margins of row i are
+ * margin[i * n_outputs + output], whole numbers of 2^-k.
+ *                  label of a row                    prediction                    outputs
+ *   NS_BINARY      0 or 1                            sigmoid(margin)               1
+ *   NS_MULTICLASS  class 0, 1, ..., n_classes - 1    softmax over the outputs      n_classes
+ *   NS_REGRESSION  finite                            margin                        1
+ *   NS_POISSON     finite, >= 0                      exp(margin)                   1
+ *   NS_QUANTILE    finite                            margin, the `quantile`        1
+ */
+typedef enum ns_objective {
+    NS_BINARY = 0,
+    NS_MULTICLASS = 1,
+    NS_REGRESSION = 2,
+    NS_POISSON = 3,
+    NS_QUANTILE = 4
+} ns_objective;
 
 typedef struct ns_forest_settings {
     ns_objective objective;
+    int32_t n_classes; /* multiclass: 3..; else 0 */
+    double quantile;   /* quantile: in (0, 1); else 0 */
     uint64_t seed;
     double learning_rate;
     int32_t max_leaves; /* >= 2 */
@@ -56,7 +74,9 @@ typedef struct ns_forest_plan {
     const ns_feature_kind *kind; /* [n_features] copied */
     const int32_t *n_bins;       /* [n_features] category: its bins, 2..65536; number: ignored. copied */
     const int64_t *row_number;   /* [n_train + n_valid] copied */
-    const float *label;          /* [n_train + n_valid] binary: 0 or 1. copied */
+    const int8_t *monotone;      /* [n_features] 0; 1: predictions may only rise with it, -1: only fall (numbers
+                                    only, not with multiclass); or NULL for all 0. copied */
+    const float *label;          /* [n_train + n_valid] see ns_objective. copied */
     const float *weight;         /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
 } ns_forest_plan;
 
@@ -68,22 +88,31 @@ typedef struct ns_slab {
     const int32_t *bin;  /* [n_rows] category bins, see trees.h */
 } ns_slab;
 
-/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * log loss), w'
+/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * loss / loss_unit), w'
    the weight divided by the power of two that brings the largest weight of the table to (0.5, 1]; the mean is
-   loss / weight sum. */
+   loss_unit * loss / weight sum. The loss of a row is the log loss for binary and multiclass, (y - prediction)^2 for
+   regression, half the deviance for poisson: prediction - y + (y > 0 ? y * log(y / prediction) : 0), the pinball loss for
+   quantile. */
 typedef struct ns_round {
     ns_i128 train_loss, valid_loss;     /* after this round's trees */
     ns_i128 train_weight, valid_weight; /* sums of rne(2^40 * w') */
-    int32_t n_leaves;                   /* of this round's trees */
+    double loss_unit;                   /* a power of two, the same in all rounds; 1 for binary and multiclass */
+    int32_t n_leaves;                   /* of all of this round's trees */
 } ns_round;
+
+/* Trees of a round: n_classes for multiclass, else 1. */
+static inline int32_t ns_n_outputs(const ns_forest_settings *settings)
+{
+    return settings->objective == NS_MULTICLASS ? settings->n_classes : 1;
+}
 
 typedef struct ns_forest ns_forest;
 
 typedef struct ns_forest_ops {
     const char *name;
     /* Takes all memory that does not depend on cuts. Collective over the link (base margin, largest weight).
-       NS_ENOMEM; NS_ENUMERIC (training labels of one class only, also where all weight is on one class;
-       weights that sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
+       NS_ENOMEM; NS_ENUMERIC (binary, multiclass: training labels of one class only, also where all weight is
+       on one class; poisson: all 0; weights that sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
     ns_status (*create)(ns_forest **out, ns_device *device, const ns_forest_plan *plan);
     /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local;
        threads of the caller may count different features at once. NS_ENOMEM. */
@@ -100,12 +129,12 @@ typedef struct ns_forest_ops {
     /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective.
        NS_ENOMEM: nothing is appended then. */
     ns_status (*round)(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
-    /* Margins of local rows [first, first + n) in units of 2^-k, base included. Local. */
+    /* Margins of local rows [first, first + n) in units of 2^-k, base included: [n][n_outputs]. Local. */
     ns_status (*read_margins)(ns_forest *forest, int64_t first, int64_t n, int64_t *margins);
     /* The cuts of a number feature: *cuts is borrowed until destroy, *n_cuts <= max_bins - 1; 0 for a
      * category. Local. */
     void (*cuts)(const ns_forest *forest, int32_t feature, const float **cuts, int32_t *n_cuts);
-    /* Base margin in units of 2^-k, and k. Local. */
+    /* Base margins in units of 2^-k: [n_outputs]; and k. Local. */
     void (*base)(const ns_forest *forest, int64_t *base, int32_t *k);
     void (*destroy)(ns_forest **forest);
 } ns_forest_ops;

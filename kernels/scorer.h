@@ -1,11 +1,16 @@
 #ifndef NIGHTSHIFT_KERNELS_SCORER_H
 #define NIGHTSHIFT_KERNELS_SCORER_H
 /*
- * Scoring rows with finished trees. margin = base + sum of the leaves that a row reaches, in units of 2^-k;
- * integers, so neither the order of trees nor of rows matters. risk = sigmoid(margin * 2^-k) in double
- * (kernels/numerics.h), rounded to float32, clamped to [2^-24, 1 - 2^-24].
+ * Scoring rows with finished trees. The margin of an output is its base + the sum of the leaves that a row reaches in that
+ * output's trees (tree t belongs to output t % n_outputs), in units of 2^-k; integers, so neither the order of trees nor of
+ * rows matters. From margins m = margin * 2^-k in double (kernels/numerics.h), rounded to float32:
+ *   binary                risk = sigmoid(m), clamped to [2^-24, 1 - 2^-24]
+ *   multiclass            risk of class c = e^(m_c - max) / sum over classes in their order, clamped likewise (no new norming)
+ *   regression, quantile  prediction = m
+ *   poisson               prediction = e^min(max(m, -30), 30)
  */
 #include "kernels/device.h"
+#include "kernels/forest.h"
 #include "kernels/trees.h"
 
 typedef struct ns_scorer_plan {
@@ -15,7 +20,9 @@ typedef struct ns_scorer_plan {
     const float *const *cuts;    /* [n_features] ascending cuts of number features */
     const int32_t *n_cuts;       /* [n_features] */
     const int32_t *n_bins;       /* [n_features] category: bins */
-    int64_t base;
+    ns_objective objective;
+    int32_t n_outputs;   /* multiclass: classes; else 1 */
+    const int64_t *base; /* [n_outputs] borrowed until destroy */
     int32_t k;
 } ns_scorer_plan;
 
@@ -24,8 +31,8 @@ typedef struct ns_scorer_plan {
 typedef struct ns_score_slab {
     int64_t n_rows;
     const void *const *columns; /* [n_features][n_rows] */
-    int64_t *margin;            /* out [n_rows], or NULL */
-    float *risk;                /* out [n_rows], or NULL */
+    int64_t *margin;            /* out [n_rows][n_outputs], or NULL */
+    float *risk;                /* out [n_rows][n_outputs] risks or predictions, or NULL */
 } ns_score_slab;
 
 typedef struct ns_scorer ns_scorer;

@@ -116,7 +116,7 @@ static void bin_block(const ns_scorer *s, const ns_score_slab *slab, int64_t fir
 static void walk_block(const ns_scorer *s, int32_t n, const block *b)
 {
     const ns_trees *trees = s->plan.trees;
-    for (int32_t i = 0; i < n; i++) b->margin[i] = s->plan.base;
+    for (int32_t i = 0; i < n; i++) b->margin[i] = s->plan.base[0];
     for (int64_t t = 0; t < trees->n_trees; t++) {
         const ns_node *nodes = trees->nodes + trees->first[t];
         for (int32_t i = 0; i < n; i++) {

@@ -74,7 +74,7 @@ static ns_status create_scorer(ns_rater *rater)
     const ns_gbdt_model *model = rater->model;
     ns_scorer_plan plan = {.trees = model->trees, .n_features = model->n_features, .kind = model->kinds,
                            .cuts = (const float *const *)model->cuts, .n_cuts = model->n_cuts, .n_bins = model->n_bins,
-                           .base = model->base, .k = model->k};
+                           .objective = model->objective, .n_outputs = 1, .base = &model->base, .k = model->k};
     return rater->device->scorer->create(&rater->scorer, rater->device, &plan);
 }
 

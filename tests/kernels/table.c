@@ -347,7 +347,8 @@ void test_score(const test_result *r, const test_table *t, int n_threads, int64_
                            .cuts = cuts,
                            .n_cuts = r->n_cuts,
                            .n_bins = t->n_bins,
-                           .base = r->base,
+                           .n_outputs = 1,
+                           .base = &r->base,
                            .k = r->k};
     ns_link alone = ns_link_alone();
     ns_device *device;

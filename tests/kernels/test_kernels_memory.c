@@ -73,6 +73,7 @@ static ns_status score(ns_device *device, const ns_forest *forest, const ns_tree
     const float *cuts[FEATURES];
     int32_t n_cuts[FEATURES];
     const void *columns[FEATURES] = {number[0], number[1], bin};
+    const int64_t base = 0;
     for (int32_t f = 0; f < FEATURES; f++) device->forest->cuts(forest, f, &cuts[f], &n_cuts[f]);
     ns_scorer_plan plan = {.trees = trees,
                            .n_features = FEATURES,
@@ -80,6 +81,8 @@ static ns_status score(ns_device *device, const ns_forest *forest, const ns_tree
                            .cuts = cuts,
                            .n_cuts = n_cuts,
                            .n_bins = n_bins,
+                           .n_outputs = 1,
+                           .base = &base,
                            .k = 26};
     ns_scorer *scorer;
     ns_status status = device->scorer->create(&scorer, device, &plan);
