@@ -148,12 +148,10 @@ static void set_environment(flavour mpi, int n_ranks)
     leave_surrounding_job();
     snprintf(number, sizeof number, "%d", n_ranks);
     setenv(NS_RANKS_VARIABLE, number, 1);
-    if (n_ranks > ns_usable_cores()) {
-        /* Ranks that share a core must sleep while they wait: spinning, each would wait for the others' time
-         * slices. */
-        setenv("OMP_WAIT_POLICY", "passive", 0);
-        setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
-    }
+    /* A rank that waits offers its core to others: the machine may have other work, or more ranks than cores. */
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    /* Threads that share a core must sleep while they wait: spinning, each would wait for the others' time slices. */
+    if (n_ranks > ns_usable_cores()) setenv("OMP_WAIT_POLICY", "passive", 0);
     if (mpi != BY_OPEN_MPI) return;
     if (geteuid() == 0) {
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
