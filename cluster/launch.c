@@ -27,6 +27,7 @@
 
 #include "cluster/log.h"
 #include "cluster/machine.h"
+#include "cluster/session.h"
 #include "cluster/stop.h"
 
 extern char **environ;
@@ -45,6 +46,7 @@ typedef struct crew {
     pid_t *told; /* n_ranks; ranks that were sent their USR2 */
     int n_ranks, n_told;
     bool lost; /* a rank was missing for too long, and the rest was ended */
+    char session[64]; /* Open MPI: folder of this launcher, "" for none */
 } crew;
 
 /* Since when all ranks were last seen alive. */
@@ -142,7 +144,7 @@ static void leave_surrounding_job(void)
 }
 
 /* Settings of the user's own stay as they are. */
-static void set_environment(flavour mpi, int n_ranks)
+static void set_environment(flavour mpi, int n_ranks, const char *session)
 {
     char number[16];
     leave_surrounding_job();
@@ -153,6 +155,7 @@ static void set_environment(flavour mpi, int n_ranks)
     /* Threads that share a core must sleep while they wait: spinning, each would wait for the others' time slices. */
     if (n_ranks > ns_usable_cores()) setenv("OMP_WAIT_POLICY", "passive", 0);
     if (mpi != BY_OPEN_MPI) return;
+    if (session[0] != '\0') setenv("OMPI_MCA_orte_tmpdir_base", session, 1);
     if (geteuid() == 0) {
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
         setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
@@ -180,7 +183,7 @@ static int launcher_words(const char **out, flavour mpi, const char *launcher, c
 }
 
 /* In the child, up to exec; says through the pipe why it failed. */
-static void become_launcher(flavour mpi, int n_ranks, const char **words, const sigset_t *mask, pid_t parent,
+static void become_launcher(flavour mpi, const crew *c, const char **words, const sigset_t *mask, pid_t parent,
                             int report)
 {
     setpgid(0, 0);
@@ -191,7 +194,7 @@ static void become_launcher(flavour mpi, int n_ranks, const char **words, const 
         int nothing = open("/dev/null", O_RDONLY);
         if (nothing >= 0) dup2(nothing, STDIN_FILENO);
     }
-    set_environment(mpi, n_ranks);
+    set_environment(mpi, c->n_ranks, c->session);
     sigprocmask(SIG_SETMASK, mask, NULL);
     union {
         const char **from;
@@ -365,7 +368,7 @@ static ns_status start(crew *c, flavour mpi, const char **words, const sigset_t 
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     pid_t parent = getpid(), child = fork();
-    if (child == 0) become_launcher(mpi, c->n_ranks, words, old_mask, parent, ends[1]);
+    if (child == 0) become_launcher(mpi, c, words, old_mask, parent, ends[1]);
     if (child < 0) error = errno;
     close(ends[1]);
     ssize_t n = 0;
@@ -418,8 +421,10 @@ ns_status ns_launch(const char *program, int n_ranks, const char *const *words, 
         for (size_t i = 0; i < n_words; i++) all[n++] = words[i];
         sigset_t set, old_mask;
         hold_signals(&set, &old_mask);
+        if (mpi == BY_OPEN_MPI && getenv("OMPI_MCA_orte_tmpdir_base") == NULL) ns_session_open(c.session, sizeof c.session);
         status = start(&c, mpi, all, &old_mask);
         if (status == NS_OK) *code = exit_of(&c, mpi, &set);
+        ns_session_close(c.session);
         sigprocmask(SIG_SETMASK, &old_mask, NULL);
     }
     free(c.told);
