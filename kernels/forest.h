@@ -17,6 +17,10 @@
  * of (row_number, values, label, weight, set) and the settings alone, never on ranks, threads, order of local
  * rows, slabs or batch.
  *
+ * All trees of a round follow from the margins at its start. Their random numbers are keyed by (round,
+ * output): each tree has its own sample of rows and columns. A class without training rows is taken to have a
+ * share of 2^-24.
+ *
  * A row of weight 0 adds nothing to gradients, losses or the base, but counts as a row (cuts, min_rows,
  * n_rows of nodes). With row_sample below 1 the split search, its min_rows and min_hessian see the sampled
  * rows; leaf values and n_rows of nodes are those of all training rows. max_depth counts splits on a path.
@@ -26,12 +30,10 @@
 #include "kernels/trees.h"
 
 /*
- * What is learned. A round makes one tree per output; tree t of a forest belongs to output t % n_outputs. Margins of row i are
- * margin[i * n_outputs + output], whole numbers of 2^-k.
- *                  label of a row                    prediction                    outputs
- *   NS_BINARY      0 or 1                            sigmoid(margin)               1
- *   NS_MULTICLASS  class 0, 1, ..., n_classes - 1    softmax over the outputs      n_classes
- *   NS_REGRESSION  finite                            margin                        1
+ * What is learned. A round makes one tree per output; tree t of a forest belongs to output t % n_outputs.
+ * Margins of row i are margin[i * n_outputs + output], whole numbers of 2^-k. label of a row prediction
+ * outputs NS_BINARY      0 or 1                            sigmoid(margin)               1 NS_MULTICLASS
+ * class 0, 1, ..., n_classes - 1    softmax over the outputs      n_classes NS_REGRESSION  finite margin 1
  *   NS_POISSON     finite, >= 0                      exp(margin)                   1
  *   NS_QUANTILE    finite                            margin, the `quantile`        1
  */
@@ -46,7 +48,7 @@ typedef enum ns_objective {
 typedef struct ns_forest_settings {
     ns_objective objective;
     int32_t n_classes; /* multiclass: 3..; else 0 */
-    double quantile;   /* quantile: in (0, 1); else 0 */
+    double quantile;   /* quantile: in (0, 1), for leaves and base to the nearest 10^-9; else 0 */
     uint64_t seed;
     double learning_rate;
     int32_t max_leaves; /* >= 2 */
@@ -74,10 +76,10 @@ typedef struct ns_forest_plan {
     const ns_feature_kind *kind; /* [n_features] copied */
     const int32_t *n_bins;       /* [n_features] category: its bins, 2..65536; number: ignored. copied */
     const int64_t *row_number;   /* [n_train + n_valid] copied */
-    const int8_t *monotone;      /* [n_features] 0; 1: predictions may only rise with it, -1: only fall (numbers
-                                    only, not with multiclass); or NULL for all 0. copied */
-    const float *label;          /* [n_train + n_valid] see ns_objective. copied */
-    const float *weight;         /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
+    const int8_t *monotone; /* [n_features] 0; 1: predictions may only rise with it, -1: only fall (numbers
+                               only, not with multiclass); or NULL for all 0. copied */
+    const float *label;     /* [n_train + n_valid] see ns_objective. copied */
+    const float *weight;    /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
 } ns_forest_plan;
 
 /* Values of one feature for some rows; exactly one of number and bin is set. Borrowed for the call. */
@@ -88,16 +90,16 @@ typedef struct ns_slab {
     const int32_t *bin;  /* [n_rows] category bins, see trees.h */
 } ns_slab;
 
-/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * loss / loss_unit), w'
-   the weight divided by the power of two that brings the largest weight of the table to (0.5, 1]; the mean is
-   loss_unit * loss / weight sum. The loss of a row is the log loss for binary and multiclass, (y - prediction)^2 for
-   regression, half the deviance for poisson: prediction - y + (y > 0 ? y * log(y / prediction) : 0), the pinball loss for
-   quantile. */
+/* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * loss /
+   loss_unit), w' the weight divided by the power of two that brings the largest weight of the table to (0.5,
+   1], no row adding more than 2^62; the mean is loss_unit * loss / weight sum. The loss of a row is the log
+   loss for binary and multiclass, (y - prediction)^2 for regression, half the deviance for poisson:
+   prediction - y + (y > 0 ? y * log(y / prediction) : 0), the pinball loss for quantile. */
 typedef struct ns_round {
     ns_i128 train_loss, valid_loss;     /* after this round's trees */
     ns_i128 train_weight, valid_weight; /* sums of rne(2^40 * w') */
-    double loss_unit;                   /* a power of two, the same in all rounds; 1 for binary and multiclass */
-    int32_t n_leaves;                   /* of all of this round's trees */
+    double loss_unit; /* a power of two, the same in all rounds; 1 for binary and multiclass */
+    int32_t n_leaves; /* of all of this round's trees */
 } ns_round;
 
 /* Trees of a round: n_classes for multiclass, else 1. */

@@ -31,30 +31,68 @@ static bool is_wide(const ns_forest_plan *plan, int32_t feature)
 
 static ns_bins count_columns(const ns_forest_plan *plan)
 {
-    ns_bins bins = {.n_rows = plan->n_train + plan->n_valid, .n_features = plan->n_features};
+    ns_bins bins = {
+        .n_rows = plan->n_train + plan->n_valid, .n_train = plan->n_train, .n_features = plan->n_features};
     for (int32_t i = 0; i < plan->n_features; i++) bins.n_wide += is_wide(plan, i);
-    bins.n_tiles = (plan->n_features - bins.n_wide + NS_LANES - 1) / NS_LANES;
+    bins.n_bytes = plan->n_features - bins.n_wide;
+    bins.n_tiles =
+        (bins.n_bytes + NS_LANES - 1) / NS_LANES; /* at most: until cuts say which columns share lanes */
     return bins;
+}
+
+/* Whether any feature has a monotone constraint. */
+static bool is_constrained(const ns_forest_plan *plan)
+{
+    for (int32_t i = 0; plan->monotone != NULL && i < plan->n_features; i++)
+        if (plan->monotone[i] != 0) return true;
+    return false;
+}
+
+/* Of a tree: its leaves are no more than rows. */
+static int64_t most_nodes(const ns_forest_plan *plan)
+{
+    int64_t leaves = plan->settings.max_leaves;
+    if (leaves > plan->n_train_global) leaves = plan->n_train_global;
+    return 2 * leaves;
+}
+
+static ns_residual_plan residual_plan(const ns_forest_plan *plan, int n_threads)
+{
+    return (ns_residual_plan){.n_rows = plan->n_train,
+                              .n_rows_global = plan->n_train_global,
+                              .max_groups = (int32_t)most_nodes(plan),
+                              .n_threads = n_threads};
 }
 
 static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
 {
     int64_t features = plan->n_features, rows = plan->n_train + plan->n_valid;
+    int64_t outputs = ns_n_outputs(&plan->settings);
     f->kind = ns_take(t, features, sizeof *f->kind);
     f->n_bins = ns_take(t, features, sizeof *f->n_bins);
+    if (is_constrained(plan)) f->monotone = ns_take(t, features, sizeof *f->monotone);
     f->tally = ns_take(t, features, sizeof *f->tally);
     f->has_cuts = ns_take(t, features, sizeof *f->has_cuts);
     f->cut = ns_take(t, features, sizeof *f->cut);
     f->n_cuts = ns_take(t, features, sizeof *f->n_cuts);
     f->bins.place = ns_take(t, features, sizeof *f->bins.place);
     f->row_number = ns_take(t, rows, sizeof *f->row_number);
-    f->margin = ns_take(t, rows, sizeof *f->margin);
+    f->margin = ns_take(t, outputs * rows, sizeof *f->margin);
+    f->base = ns_take(t, outputs, sizeof *f->base);
+    f->class_weight = ns_take(t, outputs, sizeof *f->class_weight);
+    f->value = ns_take(t, most_nodes(plan), sizeof *f->value);
+    if (plan->settings.objective == NS_QUANTILE) f->wanted = ns_take(t, most_nodes(plan), sizeof *f->wanted);
+    if (plan->settings.objective == NS_MULTICLASS) {
+        f->top = ns_take(t, rows, sizeof *f->top);
+        f->norm = ns_take(t, rows, sizeof *f->norm);
+    }
     f->label = ns_take(t, rows, sizeof *f->label);
     f->weight = plan->weight == NULL ? NULL : ns_take(t, rows, sizeof *f->weight);
     f->g = ns_take(t, plan->n_train, sizeof *f->g);
     f->h = ns_take(t, plan->n_train, sizeof *f->h);
     f->leaf = ns_take(t, rows, sizeof *f->leaf);
-    f->bins.tiles = ns_take(t, f->bins.n_tiles * rows * NS_LANES, 1);
+    f->bins.bytes = ns_take(t, f->bins.n_bytes * rows, 1);
+    f->bins.lane = ns_take(t, f->bins.n_bytes, sizeof *f->bins.lane);
     f->bins.wide = ns_take(t, f->bins.n_wide * rows, sizeof *f->bins.wide);
 }
 
@@ -64,6 +102,10 @@ static void copy_plan(ns_forest *f, const ns_forest_plan *plan)
     for (int32_t i = 0; i < f->n_features; i++) {
         f->kind[i] = plan->kind[i];
         f->n_bins[i] = plan->kind[i] == NS_CATEGORY ? plan->n_bins[i] : 0;
+        if (f->monotone != NULL) {
+            assert(plan->monotone[i] == 0 || plan->kind[i] == NS_NUMBER);
+            f->monotone[i] = plan->monotone[i];
+        }
         f->bins.place[i] = is_wide(plan, i) ? -1 - wide++ : bytes++;
     }
     if (f->n_rows == 0) return;
@@ -79,10 +121,13 @@ static void destroy(ns_forest **forest)
     if (f == NULL) return;
     for (int32_t i = 0; f->tally != NULL && i < f->n_features; i++) ns_tally_destroy(&f->tally[i]);
     ns_grower_destroy(&f->grower);
-    void *blocks[] = {f->kind,       f->n_bins,     f->tally,     f->has_cuts,   f->cut,
-                      f->n_cuts,     f->bins.place, f->label,     f->row_number, f->margin,
-                      f->weight,     f->g,          f->h,         f->word,       f->leaf,
-                      f->bins.tiles, f->bins.wide,  f->leaf_sums, f->leaf_value, f->nodes};
+    ns_residuals_destroy(&f->residuals);
+    void *blocks[] = {f->kind,         f->n_bins,     f->tally,     f->has_cuts,   f->cut,
+                      f->n_cuts,       f->bins.place, f->label,     f->row_number, f->margin,
+                      f->weight,       f->g,          f->h,         f->word,       f->leaf,
+                      f->bins.tiles,   f->bins.bytes, f->bins.lane, f->bins.wide,  f->leaf_sums,
+                      f->leaf_value,   f->nodes,      f->base,      f->top,        f->norm,
+                      f->class_weight, f->value,      f->monotone,  f->bounds,     f->wanted};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     free(f);
     *forest = NULL;
@@ -105,6 +150,7 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
                          .n_rows = n_rows,
                          .n_train_global = plan->n_train_global,
                          .n_features = plan->n_features,
+                         .n_outputs = ns_n_outputs(&plan->settings),
                          .bins = count_columns(plan)};
         take_rows(f, plan, &taken);
     }
@@ -116,73 +162,11 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
     }
     copy_plan(f, plan);
     *out = f;
-    return NS_OK;
-}
-
-/* Bits of the largest weight of all rows and of training rows, and, negated, of the smallest positive of
-   those: a maximum over ranks finds all three. */
-typedef struct weight_bounds {
-    int64_t all, train, least;
-} weight_bounds;
-
-static weight_bounds local_bounds(const ns_forest *f)
-{
-    int64_t one = (int64_t)ns_bits(1.0);
-    if (f->weight == NULL) return (weight_bounds){f->n_rows > 0 ? one : 0, f->n_train > 0 ? one : 0, -one};
-    weight_bounds b = {0, 0, -INT64_MAX};
-    for (int64_t i = 0; i < f->n_rows; i++) {
-        int64_t bits = (int64_t)ns_bits((double)f->weight[i] + 0.0); /* -0 becomes +0 */
-        if (bits > b.all) b.all = bits;
-        if (i >= f->n_train) continue;
-        if (bits > b.train) b.train = bits;
-        if (bits > 0 && -bits > b.least) b.least = -bits;
-    }
-    return b;
-}
-
-/* sum of rne(2^40 w') over rows [first, last) whose label is wanted; label 2: any */
-static ns_i128 weigh(const ns_forest *f, int64_t first, int64_t last, float label)
-{
-    ns_i128 sum = 0;
-    for (int64_t i = first; i < last; i++) {
-        if (label < 2.0f && f->label[i] != label) continue;
-        double w = f->weight == NULL ? 1.0 : (double)f->weight[i] * f->weight_scale;
-        sum += ns_rne_i64(0x1p40 * w);
-    }
-    return sum;
-}
-
-static ns_width width_of(const ns_forest_settings *settings, const weight_bounds *b)
-{
-    if (settings->gradient_bits == 12) return NS_NARROW;
-    if (settings->gradient_bits == 30) return NS_WIDE;
-    double max = ns_from_bits((uint64_t)b->train), least = ns_from_bits((uint64_t)-b->least);
-    return max > 64.0 * least ? NS_WIDE : NS_NARROW;
-}
-
-/* What depends on labels and weights of all ranks: widths, scales, the base margin. Collective. */
-static ns_status learn_base(ns_forest *f)
-{
-    const ns_link *link = &f->device->link;
-    weight_bounds b = local_bounds(f);
-    int64_t bounds[3] = {b.all, b.train, b.least};
-    link->max_i64(link->context, bounds, 3);
-    b = (weight_bounds){bounds[0], bounds[1], bounds[2]};
-    if (b.train == 0) return ns_fail(NS_ENUMERIC, "the weights of the training rows sum to 0, must be more");
-    f->width = width_of(&f->settings, &b);
-    f->weight_scale = ns_power_of_two(-ns_ceil_log2(ns_from_bits((uint64_t)b.all)));
-
-    ns_i128 sums[3] = {weigh(f, 0, f->n_train, 1.0f), weigh(f, 0, f->n_train, 0.0f),
-                       weigh(f, f->n_train, f->n_rows, 2.0f)};
-    link->sum_i128(link->context, sums, 3);
-    if (sums[0] == 0 || sums[1] == 0)
-        return ns_fail(NS_ENUMERIC,
-                       "training rows hold only one class of the label%s; a binary model needs both",
-                       f->weight == NULL ? "" : ", or all weight is on one class");
-    f->train_weight = sums[0] + sums[1];
-    f->valid_weight = sums[2];
-    f->base = ns_rne_i64(ns_log((double)sums[0] / (double)sums[1]) * ns_power_of_two(NS_MARGIN_K));
-    return NS_OK;
+    if (plan->settings.objective != NS_QUANTILE) return NS_OK;
+    ns_residual_plan residuals = residual_plan(plan, device->n_threads);
+    ns_status status = ns_residuals_create(&f->residuals, &residuals);
+    if (status != NS_OK) destroy(out);
+    return status;
 }
 
 static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
@@ -190,7 +174,7 @@ static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan
     ns_forest *f = NULL;
     *out = NULL;
     ns_status status = ns_forest_agree(create_here(&f, device, plan), "memory for a forest", &device->link);
-    if (status == NS_OK) status = learn_base(f);
+    if (status == NS_OK) status = ns_forest_learn_base(f);
     if (status == NS_OK) {
         ns_taker taken = {0};
         f->word = ns_take(&taken, f->n_train, f->width == NS_NARROW ? sizeof(int32_t) : sizeof(int64_t));
@@ -254,19 +238,19 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
     ns_padded_cuts cuts;
     ns_pad_cuts(&cuts, f->cut[feature], f->n_cuts[feature]);
     bool is_byte = f->bins.place[feature] >= 0;
-    uint8_t *bytes = is_byte ? ns_bins_bytes(&f->bins, feature) + slab->first_row * NS_LANES : NULL;
+    uint8_t *bytes = is_byte ? ns_bins_bytes(&f->bins, feature) + slab->first_row : NULL;
     uint16_t *wide = is_byte ? NULL : ns_bins_wide(&f->bins, feature) + slab->first_row;
 #pragma omp parallel for num_threads(f->device->n_threads)
     for (int64_t from = 0; from < slab->n_rows; from += NS_FOREST_PIECE) {
         int64_t to = ns_forest_piece_end(from, slab->n_rows);
         if (slab->number != NULL) {
-            loops->number(&cuts, slab->number + from, to - from, bytes + from * NS_LANES, NS_LANES);
+            loops->number(&cuts, slab->number + from, to - from, bytes + from, 1);
             continue;
         }
         for (int64_t i = from; i < to; i++) {
             assert(slab->bin[i] >= 0 && slab->bin[i] < f->n_bins[feature]);
             if (is_byte)
-                bytes[i * NS_LANES] = (uint8_t)slab->bin[i];
+                bytes[i] = (uint8_t)slab->bin[i];
             else
                 wide[i] = (uint16_t)slab->bin[i];
         }
@@ -274,15 +258,39 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
     return NS_OK;
 }
 
-static ns_status seal_here(ns_forest *f)
+static void take_tiles(ns_bins *bins, ns_taker *t)
 {
+    bins->tiles = ns_take(t, (int64_t)bins->n_tiles * bins->n_train * NS_LANES, 1);
+}
+
+/* The tiles of the training rows, from their columns. */
+static ns_status fill_tiles(ns_forest *f)
+{
+    ns_taker taken = {0};
+    ns_bins_share_lanes(&f->bins, f->n_bins);
+    take_tiles(&f->bins, &taken);
+    if (taken.failed)
+        return ns_fail(NS_ENOMEM, "not enough memory for %lld rows: %lld bytes are needed",
+                       (long long)f->n_train, (long long)taken.n_bytes);
+#pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
+    for (int64_t from = 0; from < f->n_train; from += NS_FOREST_PIECE)
+        for (int32_t t = 0; t < f->bins.n_tiles; t++)
+            f->device->loops->bin->tile(&f->bins, t, from, ns_forest_piece_end(from, f->n_train));
+    return NS_OK;
+}
+
+static ns_status seal_here(ns_forest *f, int64_t most_threads)
+{
+    NS_TRY(fill_tiles(f));
     ns_grow_plan plan = {.settings = &f->settings,
                          .level = f->device->loops,
                          .link = &f->device->link,
                          .n_threads = f->device->n_threads,
+                         .most_threads = (int)most_threads,
                          .bins = &f->bins,
                          .kind = f->kind,
                          .n_bins = f->n_bins,
+                         .monotone = f->monotone,
                          .cuts_known = true,
                          .n_train = f->n_train,
                          .n_train_global = f->n_train_global,
@@ -292,6 +300,7 @@ static ns_status seal_here(ns_forest *f)
     ns_taker taken = {0};
     f->leaf_sums = ns_take(&taken, (f->device->n_threads + 1) * n_nodes, sizeof *f->leaf_sums);
     f->leaf_value = ns_take(&taken, n_nodes, sizeof *f->leaf_value);
+    if (f->monotone != NULL) f->bounds = ns_take(&taken, n_nodes, sizeof *f->bounds);
     f->nodes = ns_take(&taken, n_nodes, sizeof *f->nodes);
     if (!taken.failed) return NS_OK;
     return ns_fail(NS_ENOMEM, "not enough memory for the leaves of a tree: %lld bytes",
@@ -301,27 +310,33 @@ static ns_status seal_here(ns_forest *f)
 /* margins = base + trees, for rows [from, to). */
 static void replay(ns_forest *f, const ns_trees *trees, int64_t from, int64_t to)
 {
-    for (int64_t i = from; i < to; i++) f->margin[i] = f->base;
+    for (int32_t o = 0; o < f->n_outputs; o++)
+        for (int64_t i = from; i < to; i++) f->margin[o * f->n_rows + i] = f->base[o];
     for (int64_t t = 0; t < trees->n_trees; t++) {
         ns_walk_tree tree = {trees->nodes + trees->first[t], trees->sets};
+        int64_t *margin = f->margin + t % f->n_outputs * f->n_rows;
         f->device->loops->walk->leaves(&tree, &f->bins, from, to, f->leaf);
-        for (int64_t i = from; i < to; i++) f->margin[i] += tree.nodes[f->leaf[i]].leaf;
+        for (int64_t i = from; i < to; i++) margin[i] += tree.nodes[f->leaf[i]].leaf;
     }
 }
 
 static ns_status seal(ns_forest *f, const ns_trees *trees)
 {
-    NS_TRY(ns_forest_agree(seal_here(f), "memory for training", &f->device->link));
+    int64_t most_threads = f->device->n_threads;
+    f->device->link.max_i64(f->device->link.context, &most_threads, 1);
+    NS_TRY(ns_forest_agree(seal_here(f, most_threads), "memory for training", &f->device->link));
 #pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
     for (int64_t from = 0; from < f->n_rows; from += NS_FOREST_PIECE)
         replay(f, trees, from, ns_forest_piece_end(from, f->n_rows));
+    ns_forest_normalise(f);
     return NS_OK;
 }
 
 static ns_status read_margins(ns_forest *f, int64_t first, int64_t n, int64_t *margins)
 {
     assert(first >= 0 && first + n <= f->n_rows);
-    if (n > 0) memcpy(margins, f->margin + first, (size_t)n * sizeof *margins);
+    for (int32_t o = 0; o < f->n_outputs; o++)
+        for (int64_t i = 0; i < n; i++) margins[i * f->n_outputs + o] = f->margin[o * f->n_rows + first + i];
     return NS_OK;
 }
 
@@ -333,8 +348,8 @@ static void cuts_of(const ns_forest *f, int32_t feature, const float **cuts, int
 
 static void base_of(const ns_forest *f, int64_t *base, int32_t *k)
 {
-    *base = f->base;
-    *k = NS_MARGIN_K;
+    memcpy(base, f->base, (size_t)f->n_outputs * sizeof *base);
+    *k = f->k;
 }
 
 const ns_forest_ops ns_forest_cpu = {
@@ -366,10 +381,14 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
                          .n_train = plan->n_train,
                          .n_train_global = plan->n_train_global};
     int64_t nodes = 2 * (int64_t)plan->settings.max_leaves;
-    int64_t leaves =
-        nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) + (int64_t)(sizeof(ns_node) + sizeof(int32_t)));
+    int64_t leaves = nodes * ((n_threads + 1) * (int64_t)sizeof(ns_cell) +
+                              (int64_t)(sizeof(ns_node) + sizeof(int32_t) + sizeof(ns_leaf_bounds)));
+    ns_residual_plan residuals = residual_plan(plan, n_threads);
+    if (plan->settings.objective == NS_QUANTILE) counted.n_bytes += ns_residuals_memory(&residuals);
+    ns_taker tiles = {.count_only = true};
+    take_tiles(&none.bins, &tiles);
     int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins);
-    int64_t training = ns_grower_memory(&grow) + leaves;
+    int64_t training = ns_grower_memory(&grow) + leaves + tiles.n_bytes;
     /* Counters are given back before seal takes what training needs. */
     return counted.n_bytes + (counting > training ? counting : training);
 }

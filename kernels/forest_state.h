@@ -4,41 +4,52 @@
 #include "kernels/cuts.h"
 #include "kernels/forest.h"
 #include "kernels/grow.h"
+#include "kernels/residual.h"
 
 enum {
     NS_FOREST_PIECE = 8192, /* rows of a task */
-    NS_MARGIN_K = 26        /* margins of binary models are in units of 2^-26 */
+    NS_MARGIN_BITS = 26     /* units of a margin of 1, or of the largest distance of a label from the base */
 };
 
 struct ns_forest {
     ns_device *device;
     ns_forest_settings settings;
     int64_t n_train, n_valid, n_rows, n_train_global;
-    int32_t n_features;
+    int32_t n_features, n_outputs;
 
     ns_feature_kind *kind;
+    int8_t *monotone;          /* [n_features]; NULL: no feature is constrained */
     int32_t *n_bins;           /* number features: once their cuts are known */
     ns_tally **tally;          /* [n_features] while a number feature is counted */
     uint8_t *has_cuts;         /* [n_features] */
     float (*cut)[NS_MAX_CUTS]; /* [n_features] */
     int32_t *n_cuts;
 
-    int64_t *row_number, *margin; /* [n_rows] */
-    float *label, *weight;        /* [n_rows]; weight NULL: 1 */
-    double *g, *h;                /* [n_train] */
-    void *word;                   /* [n_train] rounded gradients, int32_t or int64_t */
-    int32_t *leaf;                /* [n_rows] */
+    int64_t *row_number;   /* [n_rows] */
+    int64_t *margin;       /* [n_outputs][n_rows] */
+    double *top, *norm;    /* [n_rows] multiclass: see ns_loss_rows; of the margins after the last round */
+    float *label, *weight; /* [n_rows]; weight NULL: 1 */
+    double *g, *h;         /* [n_train] */
+    void *word;            /* [n_train] rounded gradients, int32_t or int64_t */
+    int32_t *leaf;         /* [n_rows] */
     ns_bins bins;
 
     ns_width width;
     double weight_scale; /* w' = weight * weight_scale */
     ns_i128 train_weight, valid_weight;
-    int64_t base;
+    ns_i128 *class_weight; /* [n_outputs] */
+    int64_t *base;         /* [n_outputs] */
+    int32_t k;
+    double loss_unit;
 
     ns_grower *grower;
-    ns_cell *leaf_sums;  /* [n_threads + 1][max nodes]: each thread's, then their sum */
-    int32_t *leaf_value; /* [max nodes] */
-    ns_node *nodes;      /* [max nodes] the tree with its values */
+    ns_cell *leaf_sums;      /* [n_threads + 1][max nodes]: each thread's, then their sum */
+    double *value;           /* [most nodes] steps of the tree's nodes (kernels/leaf.h) */
+    int32_t *leaf_value;     /* [max nodes] */
+    ns_leaf_bounds *bounds;  /* [max nodes] with monotone constraints */
+    ns_residuals *residuals; /* quantile */
+    int32_t *wanted;         /* [most nodes] quantile: the leaves */
+    ns_node *nodes;          /* [max nodes] the tree with its values */
 };
 
 /* Rows [from, to) of a task. */
@@ -52,6 +63,24 @@ static inline int64_t ns_forest_piece_end(int64_t from, int64_t last)
  * Collective over the link.
  */
 ns_status ns_forest_agree(ns_status mine, const char *doing, const ns_link *link);
+
+/* Weights, base margins, k, the unit of losses and the width of gradients, from the labels and weights of all
+   ranks. Collective. NS_ENUMERIC as ns_forest_ops.create. */
+ns_status ns_forest_learn_base(ns_forest *forest);
+
+/* g and h of all training rows for one output at the present margins; max[0] and max[1]: the bits of the
+   largest |g| and h of this rank. Local. */
+void ns_forest_take_gradients(ns_forest *forest, int32_t output, int64_t max[2]);
+
+/* Values and rows of the nodes of a tree whose leaves f->leaf tells, into f->nodes and f->leaf_value; max:
+   the round's largest |g| and h. Collective. */
+void ns_forest_fill_leaves(ns_forest *forest, const ns_grown *tree, const double max[2]);
+
+/* Quantile: those of the groups in f->wanted, rows grouped by f->leaf, into f->value. Collective. */
+void ns_forest_find_quantiles(ns_forest *forest, int32_t n_wanted);
+
+/* Multiclass: top and norm of all rows at the present margins. Local. */
+void ns_forest_normalise(ns_forest *forest);
 
 /* One round (see ns_forest_ops). */
 ns_status ns_forest_round(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);

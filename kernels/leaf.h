@@ -4,12 +4,22 @@
  * Leaf values from all training rows, sampled or not, in a second and finer fixed point than the split
  * search: q = rne(x * 2^(bits - e)), bits = min(40, 62 - ceil(log2 n)), e the smallest integer with max <=
  * 2^e for g and h each with its own max (that of the round), n the training rows of all ranks: sums stay
- * below 2^62. value = rne(2^k * (learning_rate * -shrink(G, l1)) / (H + l2)), clamped to int32; 0 where H +
- * l2 is not > 0 shrink(G, l1) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0
+ * below 2^62.
+ *     step  = (learning_rate * -shrink(G, l1)) / (H + l2), 0 where H + l2 is not > 0
+ *     value = rne(2^k * step), clamped to int32
+ *     shrink(G, l1) = G > l1 ? G - l1 : G < -l1 ? G + l1 : 0
+ *
+ * Monotone constraints. Every node of the tree has a step; from the root down, where bounds are -infinity and
+ * infinity, a step is clamped to its node's bounds, and children get these: after a split by a constrained
+ * feature the middle of the children's steps (each clamped to the node's bounds) parts them, the side of the
+ * larger values above it where predictions may only rise, below it where they may only fall; after any other
+ * split, and after one of all values against the missing, the node's own. So whatever the steps are, two rows
+ * that differ only in values of a constrained feature get leaves in its order, and rounding keeps it.
  */
 #include <stdint.h>
 
 #include "kernels/histogram.h"
+#include "kernels/trees.h"
 
 typedef struct ns_leaf_scales {
     double g, h; /* powers of two */
@@ -27,9 +37,26 @@ ns_leaf_scales ns_leaf_scales_of(double max_g, double max_h, int64_t n_rows_glob
 
 typedef struct ns_leaf_rule {
     double learning_rate, l1, l2;
-    int32_t k;
 } ns_leaf_rule;
 
-/* The value of a leaf in units of 2^-k. */
-int32_t ns_leaf_value(const ns_cell *sum, const ns_leaf_scales *scales, const ns_leaf_rule *rule);
+/* The step of a node. */
+double ns_leaf_step(const ns_cell *sum, const ns_leaf_scales *scales, const ns_leaf_rule *rule);
+
+/* A step in units of 2^-k. */
+int32_t ns_leaf_units(double step, int32_t k);
+
+typedef struct ns_leaf_bounds {
+    double lower, upper;
+} ns_leaf_bounds;
+
+/*
+ * Clamps the steps of all nodes of a tree to their bounds.
+ *   nodes     in     [n_nodes] preorder
+ *   monotone  in     [n_features] 1, -1 or 0
+ *   n_bins    in     [n_features]
+ *   bounds    work   [n_nodes]
+ *   step      inout  [n_nodes]
+ */
+void ns_leaf_bound(const ns_node *nodes, int32_t n_nodes, const int8_t *monotone, const int32_t *n_bins,
+                   ns_leaf_bounds *bounds, double *step);
 #endif

@@ -226,13 +226,31 @@ NS_INLINE double ns_sigmoid(double x)
     return (x >= 0.0 ? 1.0 : a) / (1.0 + a);
 }
 
-/* The risk that is published for a margin of `margin` units of `unit` (2^-k): float32 of the sigmoid, never 0
- * or 1. */
-NS_INLINE float ns_risk(int64_t margin, double unit)
+/* A probability as it is published: float32, never 0 or 1. */
+NS_INLINE float ns_published_risk(double probability)
 {
-    float risk = (float)ns_sigmoid((double)margin * unit);
+    float risk = (float)probability;
     risk = risk < 0x1p-24f ? 0x1p-24f : risk;
     return risk > 1.0f - 0x1p-24f ? 1.0f - 0x1p-24f : risk;
+}
+
+/* The risk that is published for a margin of `margin` units of `unit` (2^-k): that of the sigmoid. */
+NS_INLINE float ns_risk(int64_t margin, double unit)
+{
+    return ns_published_risk(ns_sigmoid((double)margin * unit));
+}
+
+/* x brought into [low, high]. */
+NS_INLINE double ns_clamp(double x, double low, double high)
+{
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+/* The expected count of a poisson model: e^m, m kept within +-30. */
+NS_INLINE double ns_rate(double m)
+{
+    return ns_exp(ns_clamp(m, -30.0, 30.0));
 }
 
 /*

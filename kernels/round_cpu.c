@@ -1,46 +1,88 @@
 #include "kernels/forest_state.h"
 
-#include <omp.h>
-#include <string.h>
-
 /*
- * One round: gradients and their maxima; rounding; the rows to grow from; the tree; leaf values from all
- * rows; margins and losses. Calls over ranks: one maximum, the sums of the grower, one sum for the leaves,
- * one for the losses. Memory for the tree is had before the first of them, and a lack of it rides in the
- * maximum.
+ * One round, output by output: gradients and their maxima; rounding; the rows to grow from; the tree; leaf
+ * values from all rows; margins. After the last output the losses. Calls over ranks: for each output one
+ * maximum, the sums of the grower and one for the leaves (quantile: and three for every NS_RESIDUAL_GROUPS
+ * leaves); for the round one for the losses. Memory for a tree is had before its maximum, in which a lack of
+ * it rides.
+ *
+ * Multiclass: the tree of an output moves that output's margins alone, and top and norm are those of the
+ * round's start until its losses are taken; so every output's gradients follow from the margins at the start.
  */
 
-static ns_gradient_rows gradient_rows(const ns_forest *f)
+static ns_gradient_rows gradient_rows(const ns_forest *f, int32_t output)
 {
-    return (ns_gradient_rows){.margin = f->margin,
+    return (ns_gradient_rows){.margin = f->margin + output * f->n_rows,
                               .label = f->label,
                               .weight = f->weight,
                               .row_number = f->row_number,
-                              .unit = ns_power_of_two(-NS_MARGIN_K),
+                              .unit = ns_power_of_two(-f->k),
                               .g = f->g,
-                              .h = f->h};
+                              .h = f->h,
+                              .output = output,
+                              .n_outputs = f->n_outputs,
+                              .top = f->top,
+                              .norm = f->norm,
+                              .quantile = f->settings.quantile};
 }
 
-/* g and h of all training rows; max[0] and max[1] over this rank's. */
-static void take_gradients(ns_forest *f, int64_t max[2])
+static ns_gradient_loop *gradient_loop(const ns_forest *f)
 {
-    ns_gradient_rows rows = gradient_rows(f);
+    const ns_gradient_loops *loops = f->device->loops->gradient;
+    switch (f->settings.objective) {
+    case NS_BINARY:
+        break;
+    case NS_MULTICLASS:
+        return loops->multiclass;
+    case NS_REGRESSION:
+        return loops->regression;
+    case NS_POISSON:
+        return loops->poisson;
+    case NS_QUANTILE:
+        return loops->quantile;
+    }
+    return loops->binary;
+}
+
+static ns_loss_loop *loss_loop(const ns_forest *f)
+{
+    const ns_loss_loops *loops = f->device->loops->loss;
+    switch (f->settings.objective) {
+    case NS_BINARY:
+        break;
+    case NS_MULTICLASS:
+        return loops->multiclass;
+    case NS_REGRESSION:
+        return loops->regression;
+    case NS_POISSON:
+        return loops->poisson;
+    case NS_QUANTILE:
+        return loops->quantile;
+    }
+    return loops->binary;
+}
+
+void ns_forest_take_gradients(ns_forest *f, int32_t output, int64_t max[2])
+{
+    ns_gradient_rows rows = gradient_rows(f, output);
+    ns_gradient_loop *loop = gradient_loop(f);
     max[0] = max[1] = 0;
 #pragma omp parallel num_threads(f->device->n_threads)
     {
         int64_t mine[2] = {0, 0};
 #pragma omp for schedule(dynamic)
         for (int64_t from = 0; from < f->n_train; from += NS_FOREST_PIECE)
-            f->device->loops->gradient->binary(&rows, from, ns_forest_piece_end(from, f->n_train), mine);
+            loop(&rows, from, ns_forest_piece_end(from, f->n_train), mine);
 #pragma omp critical(ns_gradient_max)
         for (int i = 0; i < 2; i++)
             if (mine[i] > max[i]) max[i] = mine[i];
     }
 }
 
-static void round_gradients(ns_forest *f, const ns_rounding *how)
+static void round_gradients(ns_forest *f, int32_t output, const ns_rounding *how)
 {
-    ns_gradient_rows rows = gradient_rows(f);
+    ns_gradient_rows rows = gradient_rows(f, output);
     const ns_gradient_loops *loops = f->device->loops->gradient;
 #pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
     for (int64_t from = 0; from < f->n_train; from += NS_FOREST_PIECE) {
@@ -54,16 +96,20 @@ static void round_gradients(ns_forest *f, const ns_rounding *how)
 
 /* The rows to grow from, in local order: those whose word is below floor(row_sample * 2^32). Returns how
  * many. */
-static int64_t sample_rows(ns_forest *f, int64_t round)
+static int64_t sample_rows(ns_forest *f, int64_t round, uint32_t output)
 {
     uint32_t *out = ns_grower_rows(f->grower);
     uint64_t below = (uint64_t)(f->settings.row_sample * 0x1p32);
-    ns_stream stream = ns_stream_of(f->settings.seed, NS_RANDOM_ROWS, round, 0);
-    bool all = below >= UINT64_C(1) << 32;
+    ns_stream stream = ns_stream_of(f->settings.seed, NS_RANDOM_ROWS, round, output);
     int64_t n = 0;
+    if (below >= UINT64_C(1) << 32) { /* all; the tree will give each of them a leaf */
+#pragma omp parallel for schedule(static) num_threads(f->device->n_threads)
+        for (int64_t i = 0; i < f->n_train; i++) out[i] = (uint32_t)i;
+        return f->n_train;
+    }
 #pragma omp parallel for schedule(static) num_threads(f->device->n_threads)
     for (int64_t i = 0; i < f->n_train; i++)
-        f->leaf[i] = all || ns_stream_word(&stream, (uint64_t)f->row_number[i]) < below ? 0 : -1;
+        f->leaf[i] = ns_stream_word(&stream, (uint64_t)f->row_number[i]) < below ? 0 : -1;
     for (int64_t i = 0; i < f->n_train; i++) {
         out[n] = (uint32_t)i;
         n += f->leaf[i] == 0;
@@ -83,58 +129,40 @@ static void place_rest(ns_forest *f, const ns_walk_tree *tree, int64_t n_grown)
         loops->rest(tree, &f->bins, from, ns_forest_piece_end(from, f->n_rows), f->leaf);
 }
 
-/* Sums of all training rows per node index of the tree, over all ranks; nodes that are no leaves have none.
- */
-static ns_cell *sum_leaves(ns_forest *f, const ns_leaf_scales *scales, int32_t n_nodes)
+static ns_loss_rows loss_rows(const ns_forest *f)
 {
-    int n_threads = f->device->n_threads;
-    ns_cell *sums = f->leaf_sums + (int64_t)n_threads * n_nodes;
-    memset(f->leaf_sums, 0, (size_t)(n_threads + 1) * (size_t)n_nodes * sizeof *sums);
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads)
-    for (int64_t from = 0; from < f->n_train; from += NS_FOREST_PIECE)
-        f->device->loops->leaf->sum(f->g, f->h, f->leaf, from, ns_forest_piece_end(from, f->n_train), scales,
-                                    f->leaf_sums + (int64_t)omp_get_thread_num() * n_nodes);
-    for (int t = 0; t < n_threads; t++)
-        for (int32_t i = 0; i < n_nodes; i++) {
-            const ns_cell *part = f->leaf_sums + (int64_t)t * n_nodes + i;
-            sums[i].g += part->g;
-            sums[i].h += part->h;
-            sums[i].n += part->n;
-        }
-    f->device->link.sum_i64(f->device->link.context, (int64_t *)sums, (int64_t)n_nodes * 3);
-    return sums;
+    return (ns_loss_rows){.margin = f->margin,
+                          .label = f->label,
+                          .weight = f->weight,
+                          .weight_scale = f->weight_scale,
+                          .unit = ns_power_of_two(-f->k),
+                          .scale = 0x1p40 / f->loss_unit,
+                          .n_outputs = f->n_outputs,
+                          .stride = f->n_rows,
+                          .top = f->top,
+                          .norm = f->norm,
+                          .quantile = f->settings.quantile};
 }
 
-/* The tree with values and row counts, into f->nodes and f->leaf_value. */
-static void fill_leaves(ns_forest *f, const ns_grown *tree, const double max[2])
+void ns_forest_normalise(ns_forest *f)
 {
-    ns_leaf_scales scales = ns_leaf_scales_of(max[0], max[1], f->n_train_global);
-    const ns_cell *sums = sum_leaves(f, &scales, tree->n_nodes);
-    ns_leaf_rule rule = {.learning_rate = f->settings.learning_rate,
-                         .l1 = f->settings.l1,
-                         .l2 = f->settings.l2,
-                         .k = NS_MARGIN_K};
-    for (int32_t i = tree->n_nodes - 1; i >= 0; i--) { /* children come after their parents */
-        f->nodes[i] = tree->nodes[i];
-        f->leaf_value[i] = 0;
-        if (f->nodes[i].feature >= 0) {
-            f->nodes[i].n_rows = f->nodes[i + 1].n_rows + f->nodes[f->nodes[i].right].n_rows;
-            continue;
-        }
-        f->nodes[i].n_rows = sums[i].n;
-        f->nodes[i].leaf = f->leaf_value[i] = ns_leaf_value(&sums[i], &scales, &rule);
+    ns_loss_rows rows = loss_rows(f);
+    if (f->settings.objective != NS_MULTICLASS) return;
+#pragma omp parallel for schedule(dynamic) num_threads(f->device->n_threads)
+    for (int64_t from = 0; from < f->n_rows; from += NS_FOREST_PIECE) {
+        ns_loss_sum unused = {0, 0};
+        f->device->loops->loss->multiclass(&rows, from, ns_forest_piece_end(from, f->n_rows), &unused);
     }
 }
 
-/* Margins of rows [first, last) with the new tree, and the sum of their losses. */
-static ns_i128 advance(ns_forest *f, int64_t first, int64_t last)
+/* Margins of rows [first, last) with the new tree; after the round's last one also the sum of their losses.
+ */
+static ns_i128 advance(ns_forest *f, int32_t output, int64_t first, int64_t last)
 {
     const ns_loss_loops *loops = f->device->loops->loss;
-    ns_loss_rows rows = {.margin = f->margin,
-                         .label = f->label,
-                         .weight = f->weight,
-                         .weight_scale = f->weight_scale,
-                         .unit = ns_power_of_two(-NS_MARGIN_K)};
+    ns_loss_loop *loss = output + 1 == f->n_outputs ? loss_loop(f) : NULL;
+    int64_t *margin = f->margin + output * f->n_rows;
+    ns_loss_rows rows = loss_rows(f);
     ns_i128 total = 0;
 #pragma omp parallel num_threads(f->device->n_threads)
     {
@@ -142,8 +170,8 @@ static ns_i128 advance(ns_forest *f, int64_t first, int64_t last)
 #pragma omp for schedule(dynamic)
         for (int64_t from = first; from < last; from += NS_FOREST_PIECE) {
             int64_t to = ns_forest_piece_end(from, last);
-            loops->add(f->margin, f->leaf, f->leaf_value, from, to);
-            loops->binary(&rows, from, to, &mine);
+            loops->add(margin, f->leaf, f->leaf_value, from, to);
+            if (loss != NULL) loss(&rows, from, to, &mine);
         }
 #pragma omp critical(ns_loss_total)
         total += (ns_i128)mine.high * (INT64_C(1) << 32) + mine.low;
@@ -165,13 +193,15 @@ static ns_split_rule split_rule(const ns_forest_settings *s, const ns_rounding *
                            .unit_h = 1.0 / how->scale_h};
 }
 
-ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round *result)
+/* The tree of one output, added to trees and margins; losses: this rank's, after the round's last output.
+ * Collective. */
+static ns_status grow_output(ns_forest *f, int64_t round, int32_t output, ns_trees *trees, ns_round *result)
 {
     const ns_link *link = &f->device->link;
     ns_status status =
         ns_trees_reserve(trees, ns_grower_max_nodes(f->grower), ns_grower_max_set_words(f->grower));
     int64_t bounds[3];
-    take_gradients(f, bounds);
+    ns_forest_take_gradients(f, output, bounds);
     bounds[2] = (int64_t)status;
     link->max_i64(link->context, bounds, 3);
     if (bounds[2] != NS_OK)
@@ -179,25 +209,40 @@ ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round
     double max[2] = {ns_from_bits((uint64_t)bounds[0]), ns_from_bits((uint64_t)bounds[1])};
 
     bool narrow = f->width == NS_NARROW;
+    uint32_t tree_of_round = (uint32_t)output;
     ns_rounding how = {.scale_g = ns_scale_within(max[0], narrow ? 12 : 30),
                        .scale_h = ns_scale_within(max[1], narrow ? 12 : 24),
-                       .stream = ns_stream_of(f->settings.seed, NS_RANDOM_GRADIENT, round, 0)};
-    round_gradients(f, &how);
+                       .stream = ns_stream_of(f->settings.seed, NS_RANDOM_GRADIENT, round, tree_of_round)};
+    round_gradients(f, output, &how);
     ns_split_rule rule = split_rule(&f->settings, &how);
-    int64_t n_rows = sample_rows(f, round);
-    ns_grow_round grow = {.word = f->word, .rule = &rule, .round = round, .n_rows = n_rows};
+    int64_t n_rows = sample_rows(f, round, tree_of_round);
+    ns_grow_round grow = {
+        .word = f->word, .rule = &rule, .round = round, .output = tree_of_round, .n_rows = n_rows};
     ns_grown tree;
     ns_grower_tree(f->grower, &grow, &tree, f->leaf);
     ns_walk_tree walk = {tree.nodes, tree.sets};
     place_rest(f, &walk, n_rows);
-    fill_leaves(f, &tree, max);
-
-    ns_i128 losses[2] = {advance(f, 0, f->n_train), advance(f, f->n_train, f->n_rows)};
-    link->sum_i128(link->context, losses, 2);
-    *result = (ns_round){.train_loss = losses[0],
-                         .valid_loss = losses[1],
-                         .train_weight = f->train_weight,
-                         .valid_weight = f->valid_weight,
-                         .n_leaves = tree.n_leaves};
+    ns_forest_fill_leaves(f, &tree, max);
+    result->train_loss = advance(f, output, 0, f->n_train);
+    result->valid_loss = advance(f, output, f->n_train, f->n_rows);
+    result->n_leaves += tree.n_leaves;
     return ns_trees_append(trees, f->nodes, tree.n_nodes, tree.sets, tree.n_set_words);
+}
+
+ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round *result)
+{
+    int64_t before = trees->n_trees;
+    *result = (ns_round){
+        .train_weight = f->train_weight, .valid_weight = f->valid_weight, .loss_unit = f->loss_unit};
+    for (int32_t output = 0; output < f->n_outputs; output++) {
+        ns_status status = grow_output(f, round, output, trees, result);
+        if (status == NS_OK) continue;
+        ns_trees_truncate(trees, before);
+        return status;
+    }
+    ns_i128 losses[2] = {result->train_loss, result->valid_loss};
+    f->device->link.sum_i128(f->device->link.context, losses, 2);
+    result->train_loss = losses[0];
+    result->valid_loss = losses[1];
+    return NS_OK;
 }

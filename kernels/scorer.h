@@ -1,13 +1,10 @@
 #ifndef NIGHTSHIFT_KERNELS_SCORER_H
 #define NIGHTSHIFT_KERNELS_SCORER_H
 /*
- * Scoring rows with finished trees. The margin of an output is its base + the sum of the leaves that a row reaches in that
- * output's trees (tree t belongs to output t % n_outputs), in units of 2^-k; integers, so neither the order of trees nor of
- * rows matters. From margins m = margin * 2^-k in double (kernels/numerics.h), rounded to float32:
- *   binary                risk = sigmoid(m), clamped to [2^-24, 1 - 2^-24]
- *   multiclass            risk of class c = e^(m_c - max) / sum over classes in their order, clamped likewise (no new norming)
- *   regression, quantile  prediction = m
- *   poisson               prediction = e^min(max(m, -30), 30)
+ * Scoring rows with finished trees. The margin of an output is its base + the sum of the leaves that a row
+ * reaches in that output's trees (tree t belongs to output t % n_outputs), in units of 2^-k; integers, so
+ * neither the order of trees nor of rows matters. Risks and predictions follow from margins as
+ * kernels/prediction.h says.
  */
 #include "kernels/device.h"
 #include "kernels/forest.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/level.h"
-#include "kernels/numerics.h"
+#include "kernels/prediction.h"
 #include "kernels/take.h"
 
 /*
@@ -18,7 +18,7 @@ enum { BLOCK = 256 };
 typedef struct block {
     uint16_t *bin;
     uint8_t *bytes;  /* [BLOCK] what the search of cuts gives */
-    int64_t *margin; /* [BLOCK] */
+    int64_t *margin; /* [BLOCK][n_outputs] */
 } block;
 
 struct ns_scorer {
@@ -55,7 +55,7 @@ static void take_all(ns_scorer *s, ns_taker *t)
     for (int i = 0; i < s->device->n_threads && !t->failed; i++) {
         s->thread[i].bin = ns_take(t, (int64_t)s->n_used * BLOCK, sizeof *s->thread[i].bin);
         s->thread[i].bytes = ns_take(t, BLOCK, sizeof *s->thread[i].bytes);
-        s->thread[i].margin = ns_take(t, BLOCK, sizeof *s->thread[i].margin);
+        s->thread[i].margin = ns_take(t, (int64_t)BLOCK * s->plan.n_outputs, sizeof *s->thread[i].margin);
     }
 }
 
@@ -116,32 +116,36 @@ static void bin_block(const ns_scorer *s, const ns_score_slab *slab, int64_t fir
 static void walk_block(const ns_scorer *s, int32_t n, const block *b)
 {
     const ns_trees *trees = s->plan.trees;
-    for (int32_t i = 0; i < n; i++) b->margin[i] = s->plan.base[0];
+    int32_t n_outputs = s->plan.n_outputs;
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t o = 0; o < n_outputs; o++) b->margin[i * n_outputs + o] = s->plan.base[o];
     for (int64_t t = 0; t < trees->n_trees; t++) {
         const ns_node *nodes = trees->nodes + trees->first[t];
+        int64_t *margin = b->margin + t % n_outputs;
         for (int32_t i = 0; i < n; i++) {
             int32_t at = 0;
             while (nodes[at].feature >= 0) {
                 uint32_t bin = b->bin[(int64_t)s->index[nodes[at].feature] * BLOCK + i];
                 at = ns_goes_left(&nodes[at], trees->sets, bin) ? at + 1 : nodes[at].right;
             }
-            b->margin[i] += nodes[at].leaf;
+            margin[i * n_outputs] += nodes[at].leaf;
         }
     }
 }
 
 static ns_status score_slab(ns_scorer *s, const ns_score_slab *slab)
 {
-    double unit = ns_power_of_two(-s->plan.k);
+    ns_prediction kind = {s->plan.objective, s->plan.n_outputs, s->plan.k};
+    int64_t n_outputs = s->plan.n_outputs;
 #pragma omp parallel for schedule(dynamic) num_threads(s->device->n_threads)
     for (int64_t first = 0; first < slab->n_rows; first += BLOCK) {
         int32_t n = (int32_t)(slab->n_rows - first < BLOCK ? slab->n_rows - first : BLOCK);
         const block *b = &s->thread[omp_get_thread_num()];
         bin_block(s, slab, first, n, b);
         walk_block(s, n, b);
-        if (slab->margin != NULL) memcpy(slab->margin + first, b->margin, (size_t)n * sizeof *b->margin);
-        if (slab->risk != NULL)
-            for (int32_t i = 0; i < n; i++) slab->risk[first + i] = ns_risk(b->margin[i], unit);
+        if (slab->margin != NULL)
+            memcpy(slab->margin + first * n_outputs, b->margin, (size_t)(n * n_outputs) * sizeof *b->margin);
+        if (slab->risk != NULL) ns_predict(&kind, b->margin, n, slab->risk + first * n_outputs);
     }
     return NS_OK;
 }

@@ -17,6 +17,12 @@
  * sorted by G / (H + category_smoothing) (0 where that divides by 0), ties by bin. Candidates are the first
  * 1, 2, … of them as left side. All other bins, those without rows too, go with the side whose sorted bins
  * have more rows, ties left, and count in the sums. category_l2 is added to l2 in all three terms.
+ *
+ * With monotone constraints every node has bounds for its value v = -S(G)/(H + l2). A term of the gain whose
+ * v lies outside of the node's bounds is that of v brought to them: -2 (G v + l1 |v|) - (H + l2) v^2. A split
+ * by a constrained feature is no candidate where the sides' values, so brought to the node's bounds, are in
+ * the wrong order (all values against the missing: no order is asked). Its children's bounds meet in the
+ * middle of these values; other splits hand their node's bounds on.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,14 +51,26 @@ typedef struct ns_split_scratch {
     uint32_t *bin, *other_bin;
 } ns_split_scratch;
 
+typedef struct ns_split_bounds {
+    double lower, upper;
+} ns_split_bounds;
+
 /* One column of one node. */
 typedef struct ns_split_column {
-    const ns_cell *cells; /* [n_bins] */
+    ns_planes cells; /* [n_bins], read */
     int32_t n_bins, feature;
-    const ns_cell *total; /* of the node */
+    const ns_cell *total;          /* of the node */
+    const ns_split_bounds *bounds; /* NULL: no feature is constrained */
+    int32_t monotone;              /* of this feature: 1 rises, -1 falls, 0 */
 } ns_split_column;
 
-/* The best split by a number column; feature -1 where there is none. */
+typedef struct ns_split_loops {
+    /* As ns_split_number, many thresholds at a time; n_bins <= 256, min_gain >= 0, no bounds */
+    void (*number)(const ns_split_column *column, const ns_split_rule *rule, ns_split *best);
+} ns_split_loops;
+extern const ns_split_loops ns_split_baseline, ns_split_avx2, ns_split_avx512;
+
+/* The best split by a number column; feature -1 where there is none. The definition: one threshold at a time. */
 void ns_split_number(const ns_split_column *column, const ns_split_rule *rule, ns_split *best);
 
 /* The best split by a category column. */
@@ -62,6 +80,10 @@ void ns_split_category(const ns_split_column *column, const ns_split_rule *rule,
 /* The left set of a category split found on this column: (n_bins + 31) / 32 words. */
 void ns_split_set(const ns_split_column *column, const ns_split_rule *rule, const ns_split_scratch *scratch,
                   const ns_split *split, uint32_t *set);
+
+/* Bounds of the children of a node split by this column. */
+void ns_split_pass_bounds(const ns_split_column *column, const ns_split_rule *rule, const ns_split *split,
+                          ns_split_bounds *left, ns_split_bounds *right);
 
 /* Whether a is to be preferred to b, found on other columns of the same node. */
 static inline bool ns_split_is_better(const ns_split *a, const ns_split *b)

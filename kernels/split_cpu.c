@@ -1,12 +1,20 @@
 #include "kernels/split.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "kernels/numerics.h"
 
 /* Candidates come in the order of the tie rules, so a later one must be strictly better. */
 
 static ns_cell plus(ns_cell a, ns_cell b)
 {
     return (ns_cell){a.g + b.g, a.h + b.h, a.n + b.n};
+}
+
+static ns_cell cell_at(const ns_split_column *column, uint32_t bin)
+{
+    return (ns_cell){column->cells.g[bin], column->cells.h[bin], column->cells.n[bin]};
 }
 
 static ns_cell minus(ns_cell a, ns_cell b)
@@ -27,19 +35,57 @@ typedef struct contest {
     double l2;
     int64_t min_rows;
     ns_cell total;
-    double parent; /* the third term of the gain */
+    double parent;                 /* the third term of the gain */
+    const ns_split_bounds *bounds; /* NULL: none */
+    int32_t monotone, all_values;  /* the threshold that parts all values from the missing */
     ns_split *best;
 } contest;
+
+/* What one side of a candidate sums up to. */
+typedef struct side {
+    double g, h;
+} side;
+
+/* -S(G)/(H + l2), brought to the bounds; 0 where that divides by 0. */
+static double value_of(const ns_split_bounds *bounds, side s, double l1, double l2)
+{
+    double shrunk = s.g > l1 ? s.g - l1 : s.g < -l1 ? s.g + l1 : 0.0, below = s.h + l2;
+    return ns_clamp(below > 0.0 ? -shrunk / below : 0.0, bounds->lower, bounds->upper);
+}
+
+/* The term of a node whose value must stay within bounds. */
+static double bounded_term(const ns_split_bounds *bounds, side s, double l1, double l2)
+{
+    const ns_split_bounds none = {-INFINITY, INFINITY};
+    double v = value_of(bounds, s, l1, l2);
+    if (v == value_of(&none, s, l1, l2)) return term(s.g, s.h, l1, l2);
+    return -2.0 * (s.g * v + l1 * ns_abs(v)) - (s.h + l2) * v * v;
+}
+
+/* The gain of a candidate under monotone constraints; -infinity where the order of its sides is wrong. */
+static double bounded_gain(const contest *c, int32_t threshold, side left, side right)
+{
+    double l1 = c->rule->l1;
+    if (c->monotone != 0 && threshold < c->all_values) {
+        double low = value_of(c->bounds, left, l1, c->l2), high = value_of(c->bounds, right, l1, c->l2);
+        if (c->monotone > 0 ? low > high : low < high) return -INFINITY;
+    }
+    return bounded_term(c->bounds, left, l1, c->l2) + bounded_term(c->bounds, right, l1, c->l2) - c->parent;
+}
 
 static contest begin(const ns_split_column *column, const ns_split_rule *rule, double l2, ns_split *best)
 {
     *best = (ns_split){.feature = -1};
-    double g = (double)column->total->g * rule->unit_g, h = (double)column->total->h * rule->unit_h;
+    side all = {(double)column->total->g * rule->unit_g, (double)column->total->h * rule->unit_h};
     return (contest){.rule = rule,
                      .l2 = l2,
                      .min_rows = rule->min_rows > 1 ? rule->min_rows : 1,
                      .total = *column->total,
-                     .parent = term(g, h, rule->l1, l2),
+                     .parent = column->bounds == NULL ? term(all.g, all.h, rule->l1, l2)
+                                                      : bounded_term(column->bounds, all, rule->l1, l2),
+                     .bounds = column->bounds,
+                     .monotone = column->monotone,
+                     .all_values = column->n_bins - 1,
                      .best = best};
 }
 
@@ -50,8 +96,10 @@ static void try(contest *c, int32_t feature, int32_t threshold, int32_t missing_
     double hl = (double)left.h * c->rule->unit_h, hr = (double)right.h * c->rule->unit_h;
     if (!(hl >= c->rule->min_hessian) || !(hr >= c->rule->min_hessian)) return;
     if (!(hl + c->l2 > 0.0) || !(hr + c->l2 > 0.0)) return;
-    double gain = term((double)left.g * c->rule->unit_g, hl, c->rule->l1, c->l2) +
-                  term((double)right.g * c->rule->unit_g, hr, c->rule->l1, c->l2) - c->parent;
+    double gl = (double)left.g * c->rule->unit_g, gr = (double)right.g * c->rule->unit_g;
+    double gain = c->bounds == NULL
+                      ? term(gl, hl, c->rule->l1, c->l2) + term(gr, hr, c->rule->l1, c->l2) - c->parent
+                      : bounded_gain(c, threshold, (side){gl, hl}, (side){gr, hr});
     if (!(gain > c->rule->min_gain)) return;
     if (c->best->feature >= 0 && !(gain > c->best->gain)) return;
     *c->best = (ns_split){gain, feature, threshold, missing_left, left};
@@ -60,11 +108,10 @@ static void try(contest *c, int32_t feature, int32_t threshold, int32_t missing_
 void ns_split_number(const ns_split_column *column, const ns_split_rule *rule, ns_split *best)
 {
     contest c = begin(column, rule, rule->l2, best);
-    const ns_cell *cells = column->cells;
-    ns_cell missing = cells[0], left = {0, 0, 0};
+    ns_cell missing = cell_at(column, 0), left = {0, 0, 0};
     for (int32_t t = 1; t < column->n_bins; t++) {
-        if (cells[t].n == 0) continue;
-        left = plus(left, cells[t]);
+        if (column->cells.n[t] == 0) continue;
+        left = plus(left, cell_at(column, (uint32_t)t));
         if (left.n + missing.n == c.total.n) break; /* no value above t */
         if (missing.n == 0) {
             try(&c, column->feature, t, left.n >= c.total.n - left.n, left);
@@ -110,12 +157,12 @@ static int32_t order(const ns_split_column *column, const ns_split_rule *rule,
     int32_t n = 0;
     *sorted = (ns_cell){0, 0, 0};
     for (int32_t b = 0; b < column->n_bins; b++) {
-        const ns_cell *cell = &column->cells[b];
-        if (b == 1 || cell->n < least) continue;
-        double below = (double)cell->h * rule->unit_h + rule->category_smoothing;
-        scratch->key[n] = below > 0.0 ? (double)cell->g * rule->unit_g / below : 0.0;
+        if (b == 1 || column->cells.n[b] < least) continue;
+        ns_cell cell = cell_at(column, (uint32_t)b);
+        double below = (double)cell.h * rule->unit_h + rule->category_smoothing;
+        scratch->key[n] = below > 0.0 ? (double)cell.g * rule->unit_g / below : 0.0;
         scratch->bin[n++] = (uint32_t)b;
-        *sorted = plus(*sorted, *cell);
+        *sorted = plus(*sorted, cell);
     }
     sort(scratch, n);
     return n;
@@ -129,7 +176,7 @@ void ns_split_category(const ns_split_column *column, const ns_split_rule *rule,
     int32_t n = order(column, rule, scratch, &sorted);
     ns_cell rest = minus(c.total, sorted), left = {0, 0, 0};
     for (int32_t taken = 1; taken < n; taken++) {
-        left = plus(left, column->cells[scratch->bin[taken - 1]]);
+        left = plus(left, cell_at(column, scratch->bin[taken - 1]));
         bool rest_left = left.n >= sorted.n - left.n;
         try(&c, column->feature, taken, 0, rest_left ? plus(left, rest) : left);
     }
@@ -140,7 +187,7 @@ void ns_split_set(const ns_split_column *column, const ns_split_rule *rule, cons
 {
     ns_cell sorted, left = {0, 0, 0};
     int32_t n = order(column, rule, scratch, &sorted);
-    for (int32_t i = 0; i < split->threshold; i++) left = plus(left, column->cells[scratch->bin[i]]);
+    for (int32_t i = 0; i < split->threshold; i++) left = plus(left, cell_at(column, scratch->bin[i]));
     bool rest_left = left.n >= sorted.n - left.n;
     int32_t n_words = (column->n_bins + 31) / 32;
     for (int32_t w = 0; w < n_words; w++) set[w] = rest_left ? UINT32_MAX : 0;
@@ -149,4 +196,18 @@ void ns_split_set(const ns_split_column *column, const ns_split_rule *rule, cons
         uint32_t bit = UINT32_C(1) << (scratch->bin[i] & 31), *word = &set[scratch->bin[i] >> 5];
         *word = i < split->threshold ? *word | bit : *word & ~bit;
     }
+}
+
+void ns_split_pass_bounds(const ns_split_column *column, const ns_split_rule *rule, const ns_split *split,
+                          ns_split_bounds *left, ns_split_bounds *right)
+{
+    *left = *right = *column->bounds;
+    if (column->monotone == 0 || split->threshold == column->n_bins - 1) return;
+    ns_cell rest = minus(*column->total, split->left);
+    side to_left = {(double)split->left.g * rule->unit_g, (double)split->left.h * rule->unit_h};
+    side to_right = {(double)rest.g * rule->unit_g, (double)rest.h * rule->unit_h};
+    double middle = 0.5 * value_of(column->bounds, to_left, rule->l1, rule->l2) +
+                    0.5 * value_of(column->bounds, to_right, rule->l1, rule->l2);
+    *(column->monotone > 0 ? &left->upper : &left->lower) = middle;
+    *(column->monotone > 0 ? &right->lower : &right->upper) = middle;
 }

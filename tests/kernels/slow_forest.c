@@ -5,6 +5,7 @@
 #include "kernels/numerics.h"
 #include "kernels/philox.h"
 #include "tests/check.h"
+#include "tests/kernels/slow_objective.h"
 
 enum { MAX_NODES = 600, MAX_BINS = 1024 };
 
@@ -14,7 +15,7 @@ typedef struct sums {
 
 typedef struct candidate {
     bool found;
-    double gain;
+    double gain, middle; /* of its sides' values */
     int32_t feature, threshold, missing_left;
     bool left[MAX_BINS]; /* by bin */
 } candidate;
@@ -25,15 +26,21 @@ typedef struct leaf {
     int32_t left, right; /* -1: a leaf */
     bool *has;           /* [n_rows] rows in it, of all rows */
     candidate best;
+    int32_t parent;
+    double lower, upper; /* of its value while it grows; of its step in the end */
+    double step;
+    int64_t n_rows;
 } leaf;
 
 typedef struct world {
     const test_table *t;
     const ns_forest_settings *s;
-    int64_t *margin;
+    slow_objective o;
+    int64_t *margin, *before; /* [n_rows][n_outputs]; at the round's start */
+    int32_t output;
     int32_t *bin[16];
     int32_t n_bins[16];
-    double *g, *h, *w;
+    double *g, *h;
     int64_t *q_g, *q_h;
     bool *sampled;
     double unit_g, unit_h, max_g, max_h;
@@ -47,6 +54,7 @@ typedef struct world {
 static double largest_scale(double max, double limit)
 {
     double s = 1.0;
+    if (max == 0) return s;
     while (max * s > limit) s /= 2;
     while (max * s * 2 <= limit) s *= 2;
     return s;
@@ -56,32 +64,18 @@ static void take_gradients(world *w)
 {
     w->max_g = w->max_h = 0;
     for (int64_t i = 0; i < w->t->n_train; i++) {
-        double m = (double)w->margin[i] / 67108864.0;
-        double weight = w->t->weight == NULL ? 1.0 : (double)w->t->weight[i];
-        w->g[i] = (w->t->label[i] == 1.0f ? -ns_sigmoid(-m) : ns_sigmoid(m)) * weight;
-        w->h[i] = ns_sigmoid(m) * ns_sigmoid(-m) * weight;
+        slow_gradient(&w->o, i, w->before + i * w->o.n_outputs, w->output, &w->g[i], &w->h[i]);
         w->max_g = fmax(w->max_g, fabs(w->g[i]));
         w->max_h = fmax(w->max_h, w->h[i]);
     }
 }
 
-static bool is_wide(const world *w)
-{
-    if (w->s->gradient_bits != 0) return w->s->gradient_bits == 30;
-    double max = 0, least = INFINITY;
-    for (int64_t i = 0; i < w->t->n_train && w->t->weight != NULL; i++) {
-        max = fmax(max, (double)w->t->weight[i]);
-        if (w->t->weight[i] > 0.0f) least = fmin(least, (double)w->t->weight[i]);
-    }
-    return max > 64.0 * least;
-}
-
 static void round_gradients(world *w)
 {
-    double s_g = largest_scale(w->max_g, is_wide(w) ? 0x1p30 - 1.0 : 4095.0);
-    double s_h = largest_scale(w->max_h, is_wide(w) ? 0x1p24 - 1.0 : 4095.0);
-    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_GRADIENT, w->round, 0);
-    ns_stream rows = ns_stream_of(w->s->seed, NS_RANDOM_ROWS, w->round, 0);
+    double s_g = largest_scale(w->max_g, w->o.wide ? 0x1p30 - 1.0 : 4095.0);
+    double s_h = largest_scale(w->max_h, w->o.wide ? 0x1p24 - 1.0 : 4095.0);
+    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_GRADIENT, w->round, (uint32_t)w->output);
+    ns_stream rows = ns_stream_of(w->s->seed, NS_RANDOM_ROWS, w->round, (uint32_t)w->output);
     w->unit_g = 1.0 / s_g;
     w->unit_h = 1.0 / s_h;
     for (int64_t i = 0; i < w->t->n_train; i++) {
@@ -109,11 +103,32 @@ static void sample_columns(const ns_stream *stream, const bool *from, double fra
     }
 }
 
-static double term(const world *w, sums s, double l2)
+static double shrunk(const world *w, double g)
 {
-    double g = (double)s.g * w->unit_g, h = (double)s.h * w->unit_h;
-    g = g > w->s->l1 ? g - w->s->l1 : g < -w->s->l1 ? g + w->s->l1 : 0.0;
-    return g * g / (h + l2);
+    return g > w->s->l1 ? g - w->s->l1 : g < -w->s->l1 ? g + w->s->l1 : 0.0;
+}
+
+/* The value that a side would have, within the leaf's bounds. */
+static double value_of(const world *w, const leaf *l, sums s, double l2)
+{
+    double h = (double)s.h * w->unit_h + l2;
+    double v = h > 0 ? -shrunk(w, (double)s.g * w->unit_g) / h : 0.0;
+    return fmin(l->upper, fmax(l->lower, v));
+}
+
+static double term(const world *w, const leaf *l, sums s, double l2)
+{
+    double g = (double)s.g * w->unit_g, h = (double)s.h * w->unit_h + l2, v = value_of(w, l, s, l2);
+    if (v > l->lower && v < l->upper) return shrunk(w, g) * shrunk(w, g) / h;
+    if (h > 0 && v == -shrunk(w, g) / h) return shrunk(w, g) * shrunk(w, g) / h; /* just on its bound */
+    return -2.0 * (g * v + w->s->l1 * fabs(v)) - h * v * v;
+}
+
+/* Whether the split orders two sides by a constrained column. */
+static int order_of(const world *w, const candidate *c)
+{
+    bool of_values = w->t->kind[c->feature] == NS_NUMBER && c->threshold < w->n_bins[c->feature] - 1;
+    return of_values && w->t->is_constrained ? w->t->monotone[c->feature] : 0;
 }
 
 /* Sums of the bins of a column at a leaf, of sampled training rows. */
@@ -143,7 +158,10 @@ static void consider(const world *w, leaf *l, const sums *bins, candidate *c, do
     for (int k = 0; k < 2; k++)
         if (side[k].n < 1 || side[k].n < w->s->min_rows || (double)side[k].h * w->unit_h < w->s->min_hessian)
             return;
-    c->gain = term(w, side[0], l2) + term(w, side[1], l2) - term(w, side[2], l2);
+    double values[2] = {value_of(w, l, side[0], l2), value_of(w, l, side[1], l2)};
+    if (order_of(w, c) * (values[1] - values[0]) < 0) return;
+    c->middle = 0.5 * values[0] + 0.5 * values[1];
+    c->gain = term(w, l, side[0], l2) + term(w, l, side[1], l2) - term(w, l, side[2], l2);
     if (!(c->gain > w->s->min_gain) || (l->best.found && c->gain <= l->best.gain)) return;
     c->found = true;
     l->best = *c;
@@ -199,7 +217,7 @@ static void try_category(const world *w, leaf *l, int32_t f)
 static void look(const world *w, leaf *l)
 {
     bool may[16];
-    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_COLUMNS_NODE, w->round, 0);
+    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_COLUMNS_NODE, w->round, (uint32_t)w->output);
     ns_stream inner = ns_stream_within(&stream, l->hash);
     sample_columns(&inner, w->tree_may, w->s->column_sample_node, may);
     l->best = (candidate){.found = false};
@@ -213,10 +231,27 @@ static void look(const world *w, leaf *l)
     }
 }
 
-static int32_t add_leaf(world *w, const leaf *parent, char side, const candidate *split)
+/* The bounds of one child. */
+static void bound(const world *w, const leaf *parent, char side, double middle, leaf *child)
+{
+    int order = order_of(w, &parent->best);
+    child->lower = parent->lower;
+    child->upper = parent->upper;
+    if (order == 0) return;
+    if ((side == 'L') == (order > 0))
+        child->upper = middle;
+    else
+        child->lower = middle;
+}
+
+static int32_t add_leaf(world *w, const leaf *parent, char side)
 {
     leaf *l = &w->leaves[w->n_leaves];
     l->left = l->right = -1;
+    l->parent = parent == NULL ? -1 : (int32_t)(parent - w->leaves);
+    l->lower = -INFINITY;
+    l->upper = INFINITY;
+    if (parent != NULL) bound(w, parent, side, parent->best.middle, l);
     l->has = calloc((size_t)w->t->n_rows, sizeof *l->has);
     memset(l->path, 0, sizeof l->path);
     if (parent != NULL) {
@@ -226,8 +261,8 @@ static int32_t add_leaf(world *w, const leaf *parent, char side, const candidate
     }
     l->hash = parent == NULL ? 1 : ns_path_hash(parent->hash, side == 'R');
     for (int64_t i = 0; i < w->t->n_rows; i++)
-        l->has[i] =
-            parent == NULL || (parent->has[i] && split->left[w->bin[split->feature][i]] == (side == 'L'));
+        l->has[i] = parent == NULL ||
+                    (parent->has[i] && parent->best.left[w->bin[parent->best.feature][i]] == (side == 'L'));
     look(w, l);
     return w->n_leaves++;
 }
@@ -242,11 +277,11 @@ static bool is_preferred(const leaf *a, const leaf *b)
 static void grow(world *w)
 {
     bool all[16] = {false};
-    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_COLUMNS_TREE, w->round, 0);
+    ns_stream stream = ns_stream_of(w->s->seed, NS_RANDOM_COLUMNS_TREE, w->round, (uint32_t)w->output);
     for (int32_t f = 0; f < w->t->n_features; f++) all[f] = true;
     sample_columns(&stream, all, w->s->column_sample, w->tree_may);
     w->n_leaves = 0;
-    add_leaf(w, NULL, '\0', NULL);
+    add_leaf(w, NULL, '\0');
     for (int32_t n = 1; n < w->s->max_leaves; n++) {
         leaf *best = NULL;
         for (int32_t i = 0; i < w->n_leaves; i++) {
@@ -254,17 +289,13 @@ static void grow(world *w)
             if (l->left < 0 && l->best.found && (best == NULL || is_preferred(l, best))) best = l;
         }
         if (best == NULL) break;
-        best->left = add_leaf(w, best, 'L', &best->best);
-        best->right = add_leaf(w, best, 'R', &best->best);
+        best->left = add_leaf(w, best, 'L');
+        best->right = add_leaf(w, best, 'R');
     }
 }
 
-static int64_t rounded(double x)
-{
-    return (int64_t)nearbyint(x);
-}
-
-static int32_t leaf_value(const world *w, const leaf *l, int64_t *n_rows)
+/* learning_rate * -G/(H + l2) of all of its training rows. */
+static double gradient_step(const world *w, const leaf *l)
 {
     int bits = 0, e_g, e_h;
     while ((INT64_C(1) << bits) < w->t->n_train) bits++;
@@ -272,17 +303,53 @@ static int32_t leaf_value(const world *w, const leaf *l, int64_t *n_rows)
     if (frexp(w->max_g, &e_g) == 0.5) e_g--;
     if (frexp(w->max_h, &e_h) == 0.5) e_h--;
     ns_i128 g = 0, h = 0;
-    *n_rows = 0;
     for (int64_t i = 0; i < w->t->n_train; i++) {
         if (!l->has[i]) continue;
-        g += rounded(ldexp(w->g[i], bits - e_g));
-        h += rounded(ldexp(w->h[i], bits - e_h));
-        ++*n_rows;
+        g += slow_rounded(ldexp(w->g[i], bits - e_g));
+        h += slow_rounded(ldexp(w->h[i], bits - e_h));
     }
-    double big_g = ldexp((double)g, e_g - bits), big_h = ldexp((double)h, e_h - bits);
-    big_g = big_g > w->s->l1 ? big_g - w->s->l1 : big_g < -w->s->l1 ? big_g + w->s->l1 : 0.0;
-    double value = w->s->learning_rate * -big_g / (big_h + w->s->l2) * 67108864.0;
-    return value > 2147483647.0 ? INT32_MAX : value < -2147483648.0 ? INT32_MIN : (int32_t)rounded(value);
+    double below = ldexp((double)h, e_h - bits) + w->s->l2;
+    return below > 0 ? w->s->learning_rate * -shrunk(w, ldexp((double)g, e_g - bits)) / below : 0.0;
+}
+
+/* learning_rate * the quantile of its residuals; of an inner node the mean of its leaves' by rows. */
+static double quantile_step(const world *w, const leaf *l)
+{
+    if (l->left < 0) return w->s->learning_rate * slow_quantile(&w->o, l->has, w->margin);
+    const leaf *left = &w->leaves[l->left], *right = &w->leaves[l->right];
+    if (l->n_rows == 0) return 0;
+    return (left->step * (double)left->n_rows + right->step * (double)right->n_rows) / (double)l->n_rows;
+}
+
+/* Steps of all nodes; children come after their parents. */
+static void take_steps(world *w)
+{
+    for (int32_t i = w->n_leaves - 1; i >= 0; i--) {
+        leaf *l = &w->leaves[i];
+        l->n_rows = 0;
+        for (int64_t r = 0; r < w->t->n_train; r++) l->n_rows += l->has[r];
+        l->step = w->s->objective == NS_QUANTILE ? quantile_step(w, l) : gradient_step(w, l);
+    }
+    for (int32_t i = 0; i < w->n_leaves; i++) {
+        leaf *l = &w->leaves[i];
+        l->lower = i == 0 ? -INFINITY : l->lower;
+        l->upper = i == 0 ? INFINITY : l->upper;
+        l->step = fmin(l->upper, fmax(l->lower, l->step));
+        if (l->left < 0) continue;
+        leaf *children[2] = {&w->leaves[l->left], &w->leaves[l->right]};
+        double middle = 0;
+        for (int c = 0; c < 2; c++) middle += 0.5 * fmin(l->upper, fmax(l->lower, children[c]->step));
+        bound(w, l, 'L', middle, children[0]);
+        bound(w, l, 'R', middle, children[1]);
+    }
+}
+
+static int32_t leaf_value(const world *w, const leaf *l)
+{
+    double value = ldexp(l->step, w->o.k);
+    return value > 2147483647.0    ? INT32_MAX
+           : value < -2147483648.0 ? INT32_MIN
+                                   : (int32_t)slow_rounded(value);
 }
 
 /* Nodes in preorder; moves margins. Returns the index after the subtree. */
@@ -291,14 +358,11 @@ static int32_t write_node(world *w, int32_t index, ns_node *nodes, uint32_t *set
 {
     const leaf *l = &w->leaves[index];
     ns_node *node = &nodes[at];
-    int64_t n_rows;
-    *node = (ns_node){.feature = -1, .set = -1};
-    int32_t value = leaf_value(w, l, &n_rows);
-    node->n_rows = n_rows;
+    *node = (ns_node){.feature = -1, .set = -1, .n_rows = l->n_rows};
     if (l->left < 0) {
-        node->leaf = value;
+        node->leaf = leaf_value(w, l);
         for (int64_t i = 0; i < w->t->n_rows; i++)
-            if (l->has[i]) w->margin[i] += value;
+            if (l->has[i]) w->margin[i * w->o.n_outputs + w->output] += node->leaf;
         return at + 1;
     }
     node->feature = l->best.feature;
@@ -316,21 +380,6 @@ static int32_t write_node(world *w, int32_t index, ns_node *nodes, uint32_t *set
     int32_t next = write_node(w, l->left, nodes, sets, n_words, at + 1);
     nodes[at].right = next;
     return write_node(w, l->right, nodes, sets, n_words, next);
-}
-
-static int64_t base_margin(const test_table *t, double *w)
-{
-    double max = 0;
-    for (int64_t i = 0; i < t->n_rows; i++) max = fmax(max, t->weight == NULL ? 1.0 : (double)t->weight[i]);
-    double scale = 1.0;
-    while (max * scale > 1.0) scale /= 2;
-    while (max * scale <= 0.5) scale *= 2;
-    ns_i128 sum[2] = {0, 0};
-    for (int64_t i = 0; i < t->n_rows; i++) {
-        w[i] = scale * (t->weight == NULL ? 1.0 : (double)t->weight[i]);
-        if (i < t->n_train) sum[t->label[i] == 1.0f] += rounded(ldexp(w[i], 40));
-    }
-    return rounded(ldexp(ns_log((double)sum[1] / (double)sum[0]), 26));
 }
 
 static void make_bins(world *w, const test_result *result)
@@ -354,41 +403,47 @@ static void make_bins(world *w, const test_result *result)
 static void sum_losses(const world *w, ns_i128 losses[2])
 {
     losses[0] = losses[1] = 0;
-    for (int64_t i = 0; i < w->t->n_rows; i++) {
-        double m = (double)w->margin[i] / 67108864.0;
-        losses[i >= w->t->n_train] +=
-            rounded(ldexp(w->w[i] * ns_log1p_exp(w->t->label[i] == 1.0f ? -m : m), 40));
-    }
+    for (int64_t i = 0; i < w->t->n_rows; i++)
+        losses[i >= w->t->n_train] += slow_loss(&w->o, i, w->margin + i * w->o.n_outputs);
+}
+
+static void train_output(world *w, ns_trees *trees)
+{
+    static ns_node nodes[MAX_NODES];
+    static uint32_t sets[MAX_NODES * MAX_BINS / 32];
+    int64_t n_words = 0;
+    take_gradients(w);
+    round_gradients(w);
+    grow(w);
+    take_steps(w);
+    int32_t n = write_node(w, 0, nodes, sets, &n_words, 0);
+    CHECK_OK(ns_trees_append(trees, nodes, n, sets, n_words));
+    for (int32_t i = 0; i < w->n_leaves; i++) free(w->leaves[i].has);
 }
 
 void slow_train(ns_trees *trees, int64_t *margin, ns_i128 (*losses)[2], const test_table *t,
                 const ns_forest_settings *settings, const test_result *result, int64_t n_rounds)
 {
-    static ns_node nodes[MAX_NODES];
-    static uint32_t sets[MAX_NODES * MAX_BINS / 32];
     size_t rows = (size_t)t->n_rows;
     world w = {.t = t, .s = settings, .margin = margin};
+    slow_objective_make(&w.o, t, settings);
+    w.before = calloc(rows * (size_t)w.o.n_outputs, sizeof *w.before);
     w.g = calloc(rows, sizeof *w.g);
     w.h = calloc(rows, sizeof *w.h);
-    w.w = calloc(rows, sizeof *w.w);
     w.q_g = calloc(rows, sizeof *w.q_g);
     w.q_h = calloc(rows, sizeof *w.q_h);
     w.sampled = calloc(rows, sizeof *w.sampled);
     w.leaves = calloc(MAX_NODES, sizeof *w.leaves);
     make_bins(&w, result);
-    int64_t base = base_margin(t, w.w);
-    for (int64_t i = 0; i < t->n_rows; i++) margin[i] = base;
+    for (int64_t i = 0; i < t->n_rows; i++)
+        for (int32_t o = 0; o < w.o.n_outputs; o++) margin[i * w.o.n_outputs + o] = w.o.base[o];
     for (w.round = 0; w.round < n_rounds; w.round++) {
-        int64_t n_words = 0;
-        take_gradients(&w);
-        round_gradients(&w);
-        grow(&w);
-        int32_t n = write_node(&w, 0, nodes, sets, &n_words, 0);
-        CHECK_OK(ns_trees_append(trees, nodes, n, sets, n_words));
+        memcpy(w.before, margin, rows * (size_t)w.o.n_outputs * sizeof *margin);
+        for (w.output = 0; w.output < w.o.n_outputs; w.output++) train_output(&w, trees);
         sum_losses(&w, losses[w.round]);
-        for (int32_t i = 0; i < w.n_leaves; i++) free(w.leaves[i].has);
     }
     for (int32_t f = 0; f < t->n_features; f++) free(w.bin[f]);
-    void *blocks[] = {w.g, w.h, w.w, w.q_g, w.q_h, w.sampled, w.leaves};
+    slow_objective_free(&w.o);
+    void *blocks[] = {w.before, w.g, w.h, w.q_g, w.q_h, w.sampled, w.leaves};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
 }

@@ -66,13 +66,36 @@ static float weight_at(test_weights weights, int64_t row)
     return (float)(weights == WEIGHTS_MILD ? 0.5 + uniform(61, row) : ns_exp(14.0 * uniform(61, row) - 4.0));
 }
 
+/* A label that follows the true logit, with noise. */
+static float label_at(const test_recipe *recipe, double risk, double logit, int64_t row)
+{
+    double u = uniform(60, row), scale = recipe->label_scale == 0.0 ? 1.0 : recipe->label_scale;
+    switch (recipe->objective) {
+    case NS_BINARY:
+        break;
+    case NS_MULTICLASS:
+        return (float)floor((0.6 * risk + 0.4 * u) * (1.0 - 0x1p-20) * recipe->n_classes);
+    case NS_REGRESSION:
+        return (float)(scale * (logit + 2.0 * u * u) + recipe->label_shift);
+    case NS_POISSON:
+        return (float)(scale * floor(2.5 * u * ns_exp(logit)));
+    case NS_QUANTILE: /* every third is a multiple of 1/4: residuals tie */
+        return (float)(scale * (row % 3 == 0 ? floor(4.0 * (logit + u)) / 4.0 : logit + 2.0 * u) +
+                       recipe->label_shift);
+    }
+    return u < risk ? 1.0f : 0.0f;
+}
+
 void test_table_make(test_table *t, const test_recipe *recipe)
 {
+    static const int8_t monotone[N_NUMBERS] = {1, -1, 1, -1, 0, 1, 0, 1};
     memset(t, 0, sizeof *t);
     t->n_train = recipe->n_train;
     t->n_valid = recipe->n_valid;
     t->n_rows = t->n_train + t->n_valid;
     t->n_features = recipe->no_categories ? N_NUMBERS : N_NUMBERS + N_CATEGORIES;
+    t->is_constrained = recipe->monotone;
+    if (recipe->monotone) memcpy(t->monotone, monotone, sizeof monotone);
     size_t rows = (size_t)t->n_rows;
     t->label = calloc(rows, sizeof *t->label);
     t->weight = recipe->weights == WEIGHTS_NONE ? NULL : calloc(rows, sizeof *t->weight);
@@ -94,8 +117,9 @@ void test_table_make(test_table *t, const test_recipe *recipe)
     }
     for (int64_t i = 0; i < t->n_rows; i++) {
         t->row_number[i] = 3 * i + (i % 2) + (i % 5 == 0 ? INT64_C(1) << 33 : 0);
-        t->risk[i] = ns_sigmoid(recipe->steep * logit_at(t, i) + recipe->offset);
-        t->label[i] = uniform(60, i) < t->risk[i] ? 1.0f : 0.0f;
+        double logit = recipe->steep * logit_at(t, i) + recipe->offset;
+        t->risk[i] = ns_sigmoid(logit);
+        t->label[i] = label_at(recipe, t->risk[i], logit, i);
         if (t->weight != NULL) t->weight[i] = weight_at(recipe->weights, i);
     }
 }
@@ -130,6 +154,15 @@ ns_forest_settings test_settings(void)
                                 .column_sample = 1.0,
                                 .column_sample_node = 1.0,
                                 .batch = 8};
+}
+
+ns_forest_settings test_settings_for(const test_recipe *recipe)
+{
+    ns_forest_settings s = test_settings();
+    s.objective = recipe->objective;
+    if (recipe->objective == NS_MULTICLASS) s.n_classes = recipe->n_classes;
+    if (recipe->objective == NS_QUANTILE) s.quantile = 0.8;
+    return s;
 }
 
 test_way test_plain_way(void)
@@ -230,6 +263,7 @@ static void prepare(ns_forest **f, ns_device *device, const test_table *t, local
                            .kind = t->kind,
                            .n_bins = t->n_bins,
                            .row_number = l->row_number,
+                           .monotone = t->is_constrained ? t->monotone : NULL,
                            .label = l->label,
                            .weight = t->weight == NULL ? NULL : l->weight};
     CHECK_OK(ops->create(f, device, &plan));
@@ -254,7 +288,8 @@ static uint64_t mixed(uint64_t hash, uint64_t x)
 
 static uint64_t hash_of(const test_result *r, int32_t n_features)
 {
-    uint64_t h = mixed(0, (uint64_t)r->base);
+    uint64_t h = mixed(0, (uint64_t)r->base[0]);
+    for (int32_t o = 1; o < r->n_outputs; o++) h = mixed(h, (uint64_t)r->base[o]);
     for (int64_t t = 0; t <= r->trees->n_trees; t++) h = mixed(h, (uint64_t)r->trees->first[t]);
     for (int64_t i = 0; i < r->trees->n_nodes; i++) {
         const ns_node *n = &r->trees->nodes[i];
@@ -270,6 +305,7 @@ static uint64_t hash_of(const test_result *r, int32_t n_features)
         const ns_i128 sums[] = {r->rounds[i].train_loss, r->rounds[i].valid_loss, r->rounds[i].train_weight,
                                 r->rounds[i].valid_weight};
         for (int k = 0; k < 4; k++) h = mixed(mixed(h, (uint64_t)sums[k]), (uint64_t)(sums[k] >> 64));
+        if (r->objective != NS_BINARY) h = mixed(mixed(h, ns_bits(r->rounds[i].loss_unit)), (uint64_t)r->k);
     }
     return h;
 }
@@ -278,18 +314,25 @@ static void read_back(test_result *r, const ns_forest_ops *ops, ns_forest *f, co
                       const test_table *t)
 {
     int64_t n = l->n_train + l->n_valid;
-    int64_t *margin = malloc(((size_t)n + 1) * sizeof *margin);
-    margin[n] = 4711;
-    CHECK_OK(ops->read_margins(f, 0, n, margin));
-    assert_int_equal(margin[n], 4711);
-    for (int64_t i = 0; i < n; i++) r->margin[l->row[i]] = margin[i];
+    int64_t *margin = malloc((size_t)(n * r->n_outputs + 1) * sizeof *margin);
+    int64_t some = n / 3; /* in two parts */
+    margin[n * r->n_outputs] = 4711;
+    CHECK_OK(ops->read_margins(f, 0, some, margin));
+    CHECK_OK(ops->read_margins(f, some, n - some, margin + some * r->n_outputs));
+    assert_int_equal(margin[n * r->n_outputs], 4711);
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t o = 0; o < r->n_outputs; o++)
+            r->margin[l->row[i] * r->n_outputs + o] = margin[i * r->n_outputs + o];
     free(margin);
     for (int32_t i = 0; i < t->n_features; i++) {
         const float *cuts;
         ops->cuts(f, i, &cuts, &r->n_cuts[i]);
         memcpy(r->cuts[i], cuts, (size_t)r->n_cuts[i] * sizeof *cuts);
     }
-    ops->base(f, &r->base, &r->k);
+    r->base[r->n_outputs] = 4711;
+    ops->base(f, r->base, &r->k);
+    assert_int_equal(r->base[r->n_outputs], 4711);
+    r->base[r->n_outputs] = 0;
 }
 
 void test_train(test_result *r, const test_table *t, const ns_forest_settings *settings, int64_t n_rounds,
@@ -304,8 +347,10 @@ void test_train(test_result *r, const test_table *t, const ns_forest_settings *s
     CHECK_OK(ns_trees_create(&r->trees));
     r->n_rounds = n_rounds;
     r->rounds = calloc((size_t)n_rounds + 1, sizeof *r->rounds);
-    r->margin = malloc(((size_t)t->n_rows + 1) * sizeof *r->margin);
-    for (int64_t i = 0; i < t->n_rows; i++) r->margin[i] = INT64_MIN;
+    r->objective = settings->objective;
+    r->n_outputs = ns_n_outputs(settings);
+    r->margin = malloc((size_t)(t->n_rows * r->n_outputs + 1) * sizeof *r->margin);
+    for (int64_t i = 0; i < t->n_rows * r->n_outputs; i++) r->margin[i] = INT64_MIN;
     prepare(&f, device, t, &l, settings, way);
     CHECK_OK(device->forest->seal(f, r->trees));
     for (int64_t i = 0; i < n_rounds; i++) {
@@ -316,7 +361,7 @@ void test_train(test_result *r, const test_table *t, const ns_forest_settings *s
             CHECK_OK(device->forest->seal(f, r->trees));
         }
         CHECK_OK(device->forest->round(f, i, r->trees, &r->rounds[i]));
-        assert_int_equal(r->trees->n_trees, i + 1);
+        assert_int_equal(r->trees->n_trees, (i + 1) * r->n_outputs);
     }
     read_back(r, device->forest, f, &l, t);
     r->hash = hash_of(r, t->n_features);
@@ -347,8 +392,9 @@ void test_score(const test_result *r, const test_table *t, int n_threads, int64_
                            .cuts = cuts,
                            .n_cuts = r->n_cuts,
                            .n_bins = t->n_bins,
-                           .n_outputs = 1,
-                           .base = &r->base,
+                           .objective = r->objective,
+                           .n_outputs = r->n_outputs,
+                           .base = r->base,
                            .k = r->k};
     ns_link alone = ns_link_alone();
     ns_device *device;

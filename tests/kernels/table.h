@@ -15,6 +15,11 @@ typedef struct test_recipe {
     double offset; /* added to it: -9 for labels of one in ten thousand */
     bool no_categories;
     bool coarse; /* numbers of four values only: gains tie */
+    ns_objective objective;
+    int32_t n_classes;  /* multiclass: 3..8 */
+    double label_scale; /* regression, quantile, poisson: labels are multiplied by it; 0: by 1 */
+    double label_shift; /* regression, quantile: and this added */
+    bool monotone;      /* some features are constrained, with the truth and against it */
 } test_recipe;
 
 typedef struct test_table {
@@ -24,8 +29,10 @@ typedef struct test_table {
     int32_t n_bins[16];
     float *number[16];
     int32_t *bin[16];
+    int8_t monotone[16];
+    bool is_constrained;
     float *label, *weight; /* weight NULL: none */
-    double *risk;          /* true */
+    double *risk;          /* true; binary */
     int64_t *row_number;   /* not the index: gaps, and numbers beyond 2^32 */
 } test_table;
 
@@ -34,6 +41,9 @@ void test_table_free(test_table *table);
 
 /* Ordinary settings; tests change what they are about. */
 ns_forest_settings test_settings(void);
+
+/* The same for the recipe's objective; quantile 0.8. */
+ns_forest_settings test_settings_for(const test_recipe *recipe);
 
 /* How a table is trained. */
 typedef struct test_way {
@@ -52,10 +62,12 @@ typedef struct test_result {
     ns_trees *trees;
     int64_t n_rounds;
     ns_round *rounds;
-    int64_t *margin; /* [n_rows] in the table's order */
+    int32_t n_outputs;
+    int64_t *margin; /* [n_rows][n_outputs] in the table's order */
     float cuts[16][254];
     int32_t n_cuts[16];
-    int64_t base;
+    ns_objective objective;
+    int64_t base[9]; /* [n_outputs] */
     int32_t k;
     uint64_t hash; /* of all but margin */
 } test_result;
@@ -64,7 +76,7 @@ void test_train(test_result *result, const test_table *table, const ns_forest_se
                 int64_t n_rounds, const test_way *way);
 void test_result_free(test_result *result);
 
-/* Margins (n_rows) and risks of the table's rows from the trees. */
+/* Margins and risks or predictions of the table's rows from the trees: [n_rows][n_outputs]. */
 void test_score(const test_result *result, const test_table *table, int n_threads, int64_t *margin,
                 float *risk);
 #endif

@@ -69,12 +69,15 @@ static void every_loop_is_set(void **state)
             continue;
         }
         const ns_histogram_loops *h = l->histogram;
-        assert_true(l->bin->number && l->gradient->binary && l->gradient->round_narrow &&
-                    l->gradient->round_wide);
+        assert_true(l->bin->number && l->gradient->binary && l->gradient->multiclass &&
+                    l->gradient->regression && l->gradient->poisson && l->gradient->quantile &&
+                    l->gradient->round_narrow && l->gradient->round_wide);
         assert_true(h->gather_narrow && h->gather_wide && h->tile_narrow && h->tile_wide && h->flush_narrow &&
-                    h->flush_wide && h->column_narrow && h->column_wide && h->subtract);
+                    h->flush_wide && h->flush_packed && h->fold_narrow && h->fold_wide && h->unpack && h->pack &&
+                    h->column_narrow && h->column_wide && h->subtract && l->bin->tile && l->split->number);
         assert_true(l->partition->bytes && l->partition->wide && l->partition->place && l->leaf->sum);
-        assert_true(l->loss->add && l->loss->binary && l->walk->leaves && l->walk->rest);
+        assert_true(l->loss->add && l->loss->binary && l->loss->multiclass && l->loss->regression &&
+                    l->loss->poisson && l->loss->quantile && l->walk->leaves && l->walk->rest);
     }
 }
 

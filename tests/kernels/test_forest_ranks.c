@@ -13,6 +13,19 @@ static const test_recipe recipes[] = {
     {.n_train = 6000, .n_valid = 800, .steep = 8.0, .weights = WEIGHTS_MILD},
     {.n_train = 6000, .n_valid = 800, .steep = 1.0, .offset = -6.0},
     {.n_train = 6000, .n_valid = 800, .steep = 1.0, .weights = WEIGHTS_SIX_ORDERS},
+    {.n_train = 1500, .n_valid = 300, .steep = 1.0, .objective = NS_REGRESSION, .monotone = true},
+    {.n_train = 1500, .n_valid = 300, .steep = 1.0, .objective = NS_REGRESSION, .label_scale = 1e30},
+    {.n_train = 1500, .n_valid = 300, .steep = 1.0, .objective = NS_POISSON, .offset = -2.0},
+    {.n_train = 1500,
+     .n_valid = 400,
+     .steep = 1.0,
+     .objective = NS_MULTICLASS,
+     .n_classes = 5,
+     .weights = WEIGHTS_MILD},
+    {.n_train = 1500, .n_valid = 300, .steep = 1.0, .objective = NS_QUANTILE, .monotone = true},
+    {.n_train = 1500, .n_valid = 300, .steep = 1.0, .objective = NS_QUANTILE, .weights = WEIGHTS_SIX_ORDERS},
+    {.n_train = 3, .n_valid = 1, .steep = 1.0, .objective = NS_REGRESSION},
+    {.n_train = 3, .n_valid = 1, .steep = 1.0, .objective = NS_QUANTILE},
 };
 
 static void ranks_do_not_matter(void **state)
@@ -21,7 +34,7 @@ static void ranks_do_not_matter(void **state)
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
         test_table table;
         test_result alone, together;
-        ns_forest_settings s = test_settings();
+        ns_forest_settings s = test_settings_for(&recipes[i]);
         if (i % 2 == 1) {
             s.row_sample = 0.7;
             s.column_sample = 0.8;
@@ -40,7 +53,8 @@ static void ranks_do_not_matter(void **state)
         assert_int_equal(together.hash, alone.hash);
         for (int64_t r = 0; r < table.n_rows; r++) {
             bool here = test_rank_of(r, way.link.n_ranks) == way.link.rank;
-            assert_int_equal(together.margin[r], here ? alone.margin[r] : INT64_MIN);
+            for (int64_t m = r * alone.n_outputs; m < (r + 1) * alone.n_outputs; m++)
+                assert_int_equal(together.margin[m], here ? alone.margin[m] : INT64_MIN);
         }
         test_result_free(&alone);
         test_result_free(&together);
@@ -49,14 +63,15 @@ static void ranks_do_not_matter(void **state)
 }
 
 /* A forest of rows that only rank 0 has: labels 0, 1, … as given. */
-static ns_status create_on_first(const float *label, int64_t n)
+static ns_status create_on_first(ns_objective objective, const float *label, int64_t n)
 {
+    const test_recipe recipe = {.objective = objective, .n_classes = 3};
     ns_device *device;
     ns_forest *forest;
     ns_link link = test_link(&comm);
     int64_t row_number[4] = {0, 1, 2, 3};
     CHECK_OK(ns_device_open(&device, "cpu", 1, &link));
-    ns_forest_plan plan = {.settings = test_settings(),
+    ns_forest_plan plan = {.settings = test_settings_for(&recipe),
                            .n_train = link.rank == 0 ? n : 0,
                            .n_train_global = n,
                            .row_number = row_number,
@@ -73,9 +88,13 @@ static void failures_are_alike(void **state)
     const float ones[4] = {1, 1, 1, 1}, both[4] = {0, 1, 0, 1};
     int rank;
     MPI_Comm_rank(comm, &rank);
-    CHECK_FAILS(create_on_first(ones, 4), NS_ENUMERIC, "only one class of the label");
-    CHECK_FAILS(create_on_first(both, UINT32_MAX), NS_EINVAL, rank == 0 ? "use more ranks" : "another rank");
-    CHECK_OK(create_on_first(both, 4));
+    const float zeros[4] = {0, 0, 0, 0};
+    CHECK_FAILS(create_on_first(NS_BINARY, ones, 4), NS_ENUMERIC, "only one class of the label");
+    CHECK_FAILS(create_on_first(NS_MULTICLASS, ones, 4), NS_ENUMERIC, "only one class of the label");
+    CHECK_FAILS(create_on_first(NS_POISSON, zeros, 4), NS_ENUMERIC, "all 0");
+    CHECK_FAILS(create_on_first(NS_BINARY, both, UINT32_MAX), NS_EINVAL,
+                rank == 0 ? "use more ranks" : "another rank");
+    for (ns_objective o = NS_BINARY; o <= NS_QUANTILE; o++) CHECK_OK(create_on_first(o, both, 4));
 }
 
 int main(int argc, char **argv)

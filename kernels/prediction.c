@@ -1,0 +1,39 @@
+#include "kernels/prediction.h"
+
+#include <float.h>
+
+#include "kernels/numerics.h"
+
+/* One row. Terms are taken twice, so that no room is needed for them. */
+static void softmax(const int64_t *margin, int32_t n, double unit, float *out)
+{
+    double top = (double)margin[0] * unit, norm = 0.0;
+    for (int32_t c = 1; c < n; c++) {
+        double m = (double)margin[c] * unit;
+        top = m > top ? m : top;
+    }
+    for (int32_t c = 0; c < n; c++) norm = norm + ns_exp((double)margin[c] * unit - top);
+    for (int32_t c = 0; c < n; c++) out[c] = ns_published_risk(ns_exp((double)margin[c] * unit - top) / norm);
+}
+
+void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out)
+{
+    double unit = ns_power_of_two(-prediction->k);
+    int32_t n_outputs = prediction->n_outputs;
+    switch (prediction->objective) {
+    case NS_BINARY:
+        for (int64_t i = 0; i < n; i++) out[i] = ns_risk(margin[i], unit);
+        break;
+    case NS_MULTICLASS:
+        for (int64_t i = 0; i < n; i++) softmax(margin + i * n_outputs, n_outputs, unit, out + i * n_outputs);
+        break;
+    case NS_REGRESSION:
+    case NS_QUANTILE:
+        for (int64_t i = 0; i < n; i++)
+            out[i] = (float)ns_clamp((double)margin[i] * unit, -(double)FLT_MAX, (double)FLT_MAX);
+        break;
+    case NS_POISSON:
+        for (int64_t i = 0; i < n; i++) out[i] = (float)ns_rate((double)margin[i] * unit);
+        break;
+    }
+}
