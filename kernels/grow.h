@@ -3,7 +3,8 @@
 /*
  * One tree, grown strictly best-first: always the leaf whose best split gains most, ties to the smaller path
  * (depth, then left before right at the first parting). Up to `batch` leaves are opened at once: the one that
- * best-first waits for, and the best of the others; opening parts the leaf's rows and finds the best splits
+ * best-first waits for, and the best of the others while those taken have too few rows to keep all threads of
+ * all ranks busy; opening parts the leaf's rows and finds the best splits
  * of its two children. What was opened but never chosen stays a leaf, so neither the batch nor the memory for
  * opening ahead changes a tree.
  *
@@ -22,8 +23,10 @@ typedef struct ns_grow_plan {
     const ns_level *level;
     const ns_link *link;
     int n_threads;
+    int most_threads; /* of any rank, the same on all: how many rows are worth a step */
     const ns_bins *bins;
     const ns_feature_kind *kind; /* [n_features] */
+    const int8_t *monotone;      /* [n_features] 1, -1 or 0; NULL: no feature is constrained */
     const int32_t *n_bins;       /* [n_features] of number features only where cuts are known */
     bool cuts_known;             /* else number features are taken to have max_bins value bins */
     int64_t n_train, n_train_global;
@@ -43,7 +46,8 @@ typedef struct ns_grow_round {
 ns_status ns_grower_create(ns_grower **out, const ns_grow_plan *plan);
 void ns_grower_destroy(ns_grower **grower);
 
-/* Bytes that create takes. Of bins, only n_features, n_tiles and n_wide are read. */
+/* Bytes that create takes; with either width where cuts are not known. Of bins, only n_features, n_tiles and
+   n_wide are read. */
 int64_t ns_grower_memory(const ns_grow_plan *plan);
 
 /* Most nodes and set words of a tree. */

@@ -20,7 +20,7 @@
 /* Sizes that create takes and ns_grower_memory counts. */
 typedef struct sizes {
     int64_t n_features, batch, max_splits, max_openings, room_nodes, words_per_set;
-    int64_t max_cells, n_slots, n_chunks, n_tiles, n_wide, widest_category, n_threads, n_train;
+    int64_t max_cells, n_planes, n_packed, n_chunks, n_tiles, n_wide, widest, widest_category, n_threads, n_train;
 } sizes;
 
 static sizes sizes_of(const ns_grow_plan *p)
@@ -46,9 +46,15 @@ static sizes sizes_of(const ns_grow_plan *p)
         if (p->kind[f] == NS_CATEGORY && p->n_bins[f] > z.widest_category) z.widest_category = p->n_bins[f];
     }
     z.words_per_set = (z.widest_category + 31) / 32;
+    z.widest = z.widest_category > NS_BYTE_BINS ? z.widest_category : NS_BYTE_BINS;
     int64_t splittable = p->n_train_global / (2 * least);
-    z.n_slots = z.max_openings + 1 < splittable ? z.max_openings + 1 : splittable;
-    if (z.n_slots < 1) z.n_slots = 1;
+    int64_t n_slots = z.max_openings + 1 < splittable ? z.max_openings + 1 : splittable;
+    if (n_slots < 1) n_slots = 1;
+    /* Nodes that hold histograms have no rows in common, so few of them are too large to be packed. */
+    int64_t most_large = p->n_train_global / (NS_HISTOGRAM_ROWS + 1);
+    bool narrow = p->width == NS_NARROW;
+    z.n_planes = narrow && most_large < n_slots ? most_large : n_slots;
+    z.n_packed = narrow ? n_slots : 0;
     z.n_chunks = z.n_train / NS_PARTITION_CHUNK + z.batch + 1;
     return z;
 }
@@ -74,13 +80,24 @@ static void take_threads(ns_grower *g, const sizes *z, ns_taker *t)
     for (int64_t i = 0; i < z->n_threads; i++) {
         ns_grow_thread own = {0};
         own.add = ns_take(t, 2 * (int64_t)NS_HISTOGRAM_ROWS, sizeof *own.add);
-        own.sums = ns_take(t, (int64_t)NS_LANES * NS_BYTE_BINS * 2, sizeof *own.sums);
+        int64_t n_sums = NS_LANES * NS_BYTE_BINS > z->widest ? NS_LANES * NS_BYTE_BINS : z->widest;
+        own.sums = ns_take(t, n_sums * 2, sizeof *own.sums);
+        own.small = ns_take(t, 3 * z->widest, sizeof *own.small);
+        own.large = ns_take(t, 3 * z->widest, sizeof *own.large);
         own.sort.key = ns_take(t, z->widest_category, sizeof *own.sort.key);
         own.sort.other_key = ns_take(t, z->widest_category, sizeof *own.sort.other_key);
         own.sort.bin = ns_take(t, z->widest_category, sizeof *own.sort.bin);
         own.sort.other_bin = ns_take(t, z->widest_category, sizeof *own.sort.other_bin);
         if (g->thread != NULL) g->thread[i] = own;
     }
+}
+
+static void take_store(ns_grow_store *store, int64_t n_slots, int64_t words_per_slot, ns_taker *t)
+{
+    store->n_slots = n_slots;
+    store->words_per_slot = words_per_slot;
+    store->words = ns_take(t, n_slots * words_per_slot, sizeof *store->words);
+    store->free_slots = ns_take(t, n_slots, sizeof *store->free_slots);
 }
 
 static void take_all(ns_grower *g, const sizes *z, ns_taker *t)
@@ -90,7 +107,8 @@ static void take_all(ns_grower *g, const sizes *z, ns_taker *t)
     g->node_columns = ns_take(t, z->n_features, sizeof *g->node_columns);
     g->offset = ns_take(t, z->n_features + 1, sizeof *g->offset);
     g->tile = ns_take(t, z->n_tiles, sizeof *g->tile);
-    g->tile_column = ns_take(t, z->n_tiles * NS_LANES, sizeof *g->tile_column);
+    g->lane = ns_take(t, z->n_tiles * NS_LANES, sizeof *g->lane);
+    g->column_of = ns_take(t, z->n_features, sizeof *g->column_of);
     g->wide_column = ns_take(t, z->n_wide, sizeof *g->wide_column);
     g->sample_keys = ns_take(t, 2 * z->n_features, sizeof *g->sample_keys);
     g->row = ns_take(t, z->n_train, sizeof *g->row);
@@ -100,26 +118,35 @@ static void take_all(ns_grower *g, const sizes *z, ns_taker *t)
     g->set = ns_take(t, z->room_nodes * z->words_per_set, sizeof *g->set);
     g->heap = ns_take(t, z->room_nodes, sizeof *g->heap);
     g->stack = ns_take(t, z->room_nodes + z->batch, sizeof *g->stack);
-    g->slots = ns_take(t, z->n_slots * z->max_cells, sizeof *g->slots);
-    g->staging = ns_take(t, z->batch * z->max_cells, sizeof *g->staging);
-    g->free_slots = ns_take(t, z->n_slots, sizeof *g->free_slots);
+    take_store(&g->store[0], z->n_planes, 3 * z->max_cells, t);
+    take_store(&g->store[1], z->n_packed, z->max_cells, t);
+    g->staging = ns_take(t, z->batch * 3 * z->max_cells, sizeof *g->staging);
+    g->staged = ns_take(t, z->batch, sizeof *g->staged);
     g->opening = ns_take(t, z->batch, sizeof *g->opening);
     g->found = ns_take(t, 2 * z->batch * z->n_features, sizeof *g->found);
     g->may = ns_take(t, 2 * z->batch * z->n_features, sizeof *g->may);
     g->goes_left = ns_take(t, z->batch, sizeof *g->goes_left);
-    g->lock = ns_take(t, z->batch * z->n_tiles, sizeof *g->lock);
+    g->lock = ns_take(t, z->batch * (z->n_tiles + z->n_wide), sizeof *g->lock);
     g->tree = ns_take(t, 2 * z->max_splits + 1, sizeof *g->tree);
     g->tree_sets = ns_take(t, z->max_splits * z->words_per_set, sizeof *g->tree_sets);
     take_threads(g, z, t);
 }
 
-int64_t ns_grower_memory(const ns_grow_plan *plan)
+static int64_t memory_of(const ns_grow_plan *plan)
 {
     ns_grower none = {0};
     sizes z = sizes_of(plan);
     ns_taker t = {.n_bytes = (int64_t)sizeof none, .count_only = true};
     take_all(&none, &z, &t);
     return t.n_bytes;
+}
+
+int64_t ns_grower_memory(const ns_grow_plan *plan)
+{
+    ns_grow_plan other = *plan;
+    other.width = plan->width == NS_NARROW ? NS_WIDE : NS_NARROW;
+    int64_t this_way = memory_of(plan), that_way = plan->cuts_known ? 0 : memory_of(&other);
+    return this_way > that_way ? this_way : that_way;
 }
 
 ns_status ns_grower_create(ns_grower **out, const ns_grow_plan *plan)
@@ -140,11 +167,10 @@ ns_status ns_grower_create(ns_grower **out, const ns_grow_plan *plan)
     }
     g->words_per_set = z.words_per_set;
     g->max_cells = z.max_cells;
-    g->n_slots = z.n_slots;
     g->max_splits = (int32_t)z.max_splits;
     g->max_openings = (int32_t)z.max_openings;
     for (int32_t f = 0; f < plan->bins->n_features; f++) g->all_columns[f] = f;
-    g->n_locks = (int32_t)(z.batch * z.n_tiles);
+    g->n_locks = (int32_t)(z.batch * (z.n_tiles + z.n_wide));
     for (int32_t i = 0; i < g->n_locks; i++) omp_init_lock(&g->lock[i]);
     return NS_OK;
 }
@@ -156,16 +182,16 @@ void ns_grower_destroy(ns_grower **grower)
     for (int32_t i = 0; i < g->n_locks; i++) omp_destroy_lock(&g->lock[i]);
     for (int i = 0; g->thread != NULL && i < g->plan.n_threads; i++) {
         ns_grow_thread *own = &g->thread[i];
-        void *blocks[] = {own->add,      own->sums,          own->sort.key, own->sort.other_key,
-                          own->sort.bin, own->sort.other_bin};
+        void *blocks[] = {own->add,      own->sums,           own->small,    own->large,
+                          own->sort.key, own->sort.other_key, own->sort.bin, own->sort.other_bin};
         for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) free(blocks[b]);
     }
     void *blocks[] = {g->column,      g->all_columns, g->node_columns, g->offset,  g->tile,
-                      g->tile_column, g->wide_column, g->sample_keys,  g->row,     g->parted,
+                      g->lane, g->column_of, g->wide_column, g->sample_keys,  g->row,     g->parted,
                       g->chunk_left,  g->node,        g->set,          g->heap,    g->stack,
-                      g->slots,       g->staging,     g->free_slots,   g->opening, g->found,
-                      g->may,         g->goes_left,   g->lock,         g->tree,    g->tree_sets,
-                      g->thread};
+                      g->staging,     g->staged,      g->opening,     g->found,   g->may,
+                      g->goes_left,   g->lock,        g->tree,        g->tree_sets, g->thread,
+                      g->store[0].words, g->store[0].free_slots, g->store[1].words, g->store[1].free_slots};
     for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) free(blocks[b]);
     free(g);
     *grower = NULL;
@@ -214,6 +240,14 @@ static void heap_pop(ns_grower *g)
     g->heap[at] = moved;
 }
 
+/* Rows that keep every thread of every rank busy for a step; from global numbers, so that all ranks open the
+ * same leaves. With more, opening ahead is work that may be for nothing (31 leaves of 1,000,000 rows on one
+ * thread: 10 %). */
+static int64_t enough_rows(const ns_grower *g)
+{
+    return (int64_t)g->plan.link->n_ranks * g->plan.most_threads * 4 * NS_HISTOGRAM_ROWS;
+}
+
 /* Opens `first` and the best other leaves, up to n in all. */
 static void open_best(ns_grower *g, int32_t first, int32_t n)
 {
@@ -227,6 +261,11 @@ static void open_best(ns_grower *g, int32_t first, int32_t n)
         if (taken < n) taken++;
         for (int32_t j = taken - 1; j > at; j--) g->opening[j].node = g->opening[j - 1].node;
         g->opening[at].node = i;
+    }
+    int64_t n_rows = 0, enough = enough_rows(g);
+    for (int32_t i = 0; i < taken; i++) {
+        n_rows += g->node[g->opening[i].node].total.n;
+        if (n_rows >= enough) taken = i + 1;
     }
     g->n_openings += taken;
     ns_grow_part(g, taken);

@@ -2,7 +2,7 @@
 #define NIGHTSHIFT_KERNELS_LEVEL_H
 /*
  * The instruction sets of the cpu backend. The sources with inner loops (bin, gradient, histogram, partition,
- * leaf, loss, walk) are compiled once for each level; each exports a table of functions whose name ends in
+ * search, leaf, loss, walk) are compiled once for each level; each exports a table of functions whose name ends in
  * the level's. The loops are serial and work on a range of rows: threads are the callers' affair. All levels
  * give the same bytes, since none of them may contract or reorder floating point.
  */
@@ -12,6 +12,7 @@
 #include "kernels/leaf.h"
 #include "kernels/loss.h"
 #include "kernels/partition.h"
+#include "kernels/split.h"
 #include "kernels/walk.h"
 
 typedef struct ns_level {
@@ -20,6 +21,7 @@ typedef struct ns_level {
     const ns_gradient_loops *gradient;
     const ns_histogram_loops *histogram;
     const ns_partition_loops *partition;
+    const ns_split_loops *split;
     const ns_leaf_loops *leaf;
     const ns_loss_loops *loss;
     const ns_walk_loops *walk;

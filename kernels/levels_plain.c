@@ -9,6 +9,7 @@ static const ns_level baseline = {.name = "baseline",
                                   .gradient = &ns_gradient_baseline,
                                   .histogram = &ns_histogram_baseline,
                                   .partition = &ns_partition_baseline,
+                                  .split = &ns_split_baseline,
                                   .leaf = &ns_leaf_baseline,
                                   .loss = &ns_loss_baseline,
                                   .walk = &ns_walk_baseline};

@@ -6,7 +6,7 @@
 #define TABLE(level)                                                                                         \
     {                                                                                                        \
         .name = #level, .bin = &ns_bin_##level, .gradient = &ns_gradient_##level,                            \
-        .histogram = &ns_histogram_##level, .partition = &ns_partition_##level, .leaf = &ns_leaf_##level,    \
+        .histogram = &ns_histogram_##level, .partition = &ns_partition_##level, .split = &ns_split_##level, .leaf = &ns_leaf_##level,    \
         .loss = &ns_loss_##level, .walk = &ns_walk_##level                                                   \
     }
 

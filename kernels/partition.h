@@ -11,7 +11,7 @@
 
 typedef struct ns_partition_loops {
     /* Reads row[0..n); lefts to out[0..), ascending; rights to out[n-1], out[n-2], …. Returns the number of
-       lefts. bytes: the lane of row 0; left[bin]: 1 where the bin goes left */
+       lefts. bytes: the column; left[bin]: 1 where the bin goes left */
     int64_t (*bytes)(const uint8_t *bytes, const uint8_t left[NS_BYTE_BINS], const uint32_t *row, int64_t n,
                      uint32_t *out);
     /* As bytes, for a wide column; bit `bin` of set is 1 where the bin goes left */

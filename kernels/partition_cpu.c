@@ -7,14 +7,14 @@
 
 /* Every row is written to both ends and only one end moves: which way rows go is as good as random to the
  * processor. */
-static int64_t bytes(const uint8_t *lane, const uint8_t left[NS_BYTE_BINS], const uint32_t *row, int64_t n,
+static int64_t bytes(const uint8_t *column, const uint8_t left[NS_BYTE_BINS], const uint32_t *row, int64_t n,
                      uint32_t *out)
 {
     int64_t n_left = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (i + NS_AHEAD < n) NS_PREFETCH(lane + (size_t)row[i + NS_AHEAD] * NS_LANES);
+        if (i + NS_AHEAD < n) NS_PREFETCH(column + row[i + NS_AHEAD]);
         uint32_t r = row[i];
-        int64_t goes = left[lane[(size_t)r * NS_LANES]];
+        int64_t goes = left[column[r]];
         out[n_left] = r;
         out[n - 1 - (i - n_left)] = r; /* where both are one place, it is the last row's */
         n_left += goes;

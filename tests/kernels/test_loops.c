@@ -207,6 +207,12 @@ static void scales_are_the_largest_in_range(void **state)
     assert_true(ns_scale_within(0.0, 12) == 1.0);
 }
 
+static void check_planes(ns_planes got, const ns_cell *want, int64_t n_bins)
+{
+    for (int64_t b = 0; b < n_bins; b++)
+        assert_true(got.g[b] == want[b].g && got.h[b] == want[b].h && got.n[b] == want[b].n);
+}
+
 static void histograms_are_sums(void **state)
 {
     (void)state;
@@ -215,7 +221,9 @@ static void histograms_are_sums(void **state)
     static int32_t narrow[MAX_ROWS];
     static int64_t wide[MAX_ROWS];
     static uint64_t add[2 * NS_HISTOGRAM_ROWS], sums[NS_LANES * NS_BYTE_BINS * 2];
-    static ns_cell got[NS_BYTE_BINS], want[NS_BYTE_BINS];
+    static ns_cell want[NS_BYTE_BINS];
+    static int64_t block[3 * NS_BYTE_BINS];
+    static uint64_t packed[NS_BYTE_BINS];
     for (int64_t i = 0; i < (int64_t)sizeof tile; i++)
         tile[i] = (uint8_t)(i % 3 == 0 ? 7 : word_of(5, i) & 255);
     for (int64_t i = 0; i < MAX_ROWS;
@@ -228,12 +236,13 @@ static void histograms_are_sums(void **state)
     for (int l = 0; l < n_levels; l++)
         for (int first = 0; first < 36000; first += 9000)
             for (int32_t n_lanes = 1; n_lanes <= NS_LANES; n_lanes += 5)
-                for (int is_wide = 0; is_wide < 2; is_wide++) {
+                for (int way = 0; way < 4; way++) {
                     const ns_histogram_loops *loops = levels[l]->histogram;
+                    bool is_wide = way % 2 != 0, from_first = way < 2;
                     int64_t n = first == 27000 ? 33 : NS_HISTOGRAM_ROWS;
                     for (int64_t i = 0; i < n; i++) row[i] = (uint32_t)(first + i);
-                    ns_tile_view view = {.bytes = tile, .n_lanes = n_lanes};
-                    for (int32_t c = 0; c < n_lanes; c++) view.lane[c] = (uint8_t)(NS_LANES - n_lanes + c);
+                    ns_tile_view view = {.bytes = tile, .step = NS_LANES, .n_lanes = n_lanes};
+                    for (int32_t c = 0; c < n_lanes; c++) view.lane[c] = (uint8_t)(from_first ? c : NS_LANES - n_lanes + c);
                     memset(sums, 0, sizeof sums);
                     if (is_wide) {
                         loops->gather_wide(wide, row, n, add);
@@ -243,7 +252,9 @@ static void histograms_are_sums(void **state)
                         loops->tile_narrow(&view, row, add, n, sums);
                     }
                     for (int32_t c = 0; c < n_lanes; c++) {
-                        memset(got, 0, sizeof got);
+                        ns_planes got = ns_planes_in(block, NS_BYTE_BINS);
+                        memset(block, 0, sizeof block);
+                        memset(packed, 0, sizeof packed);
                         memset(want, 0, sizeof want);
                         for (int64_t i = 0; i < n; i++) {
                             ns_cell *cell = &want[tile[(int64_t)row[i] * NS_LANES + view.lane[c]]];
@@ -255,12 +266,42 @@ static void histograms_are_sums(void **state)
                         }
                         if (is_wide)
                             loops->flush_wide(sums + 2 * c * NS_BYTE_BINS, NS_BYTE_BINS, got);
-                        else
+                        else if (c % 2 == 0)
                             loops->flush_narrow(sums + c * NS_BYTE_BINS, NS_BYTE_BINS, got);
-                        assert_memory_equal(got, want, sizeof want);
+                        else
+                            loops->flush_packed(sums + c * NS_BYTE_BINS, NS_BYTE_BINS, packed);
+                        if (!is_wide && c % 2 != 0) loops->unpack(packed, NS_BYTE_BINS, got);
+                        check_planes(got, want, NS_BYTE_BINS);
+                        if (is_wide) continue;
+                        loops->pack(got, NS_BYTE_BINS, packed);
+                        memset(block, 0xa5, sizeof block);
+                        loops->unpack(packed, NS_BYTE_BINS, got);
+                        check_planes(got, want, NS_BYTE_BINS);
                     }
                     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) assert_int_equal(sums[i], 0);
                 }
+}
+
+/* A column of 16-bit bins over rows [0, n), in pieces of NS_HISTOGRAM_ROWS. */
+static void add_column(const ns_histogram_loops *loops, const uint16_t *bin, const void *words, bool is_wide, int64_t n,
+                       ns_planes planes, int32_t n_bins)
+{
+    static uint64_t add[2 * NS_HISTOGRAM_ROWS], sums[2 * 3000];
+    static uint32_t row[NS_HISTOGRAM_ROWS];
+    for (int64_t from = 0; from < n; from += NS_HISTOGRAM_ROWS) {
+        int64_t here = n - from < NS_HISTOGRAM_ROWS ? n - from : NS_HISTOGRAM_ROWS;
+        for (int64_t i = 0; i < here; i++) row[i] = (uint32_t)(from + i);
+        if (is_wide) {
+            loops->gather_wide(words, row, here, add);
+            loops->column_wide(bin, row, add, here, sums);
+            loops->flush_wide(sums, n_bins, planes);
+        } else {
+            loops->gather_narrow(words, row, here, add);
+            loops->column_narrow(bin, row, add, here, sums);
+            loops->flush_narrow(sums, n_bins, planes);
+        }
+    }
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) assert_int_equal(sums[i], 0);
 }
 
 static void wide_columns_and_siblings_are_sums(void **state)
@@ -268,53 +309,139 @@ static void wide_columns_and_siblings_are_sums(void **state)
     (void)state;
     enum { BINS = 3000, ROWS = 20000 };
     static uint16_t bin[ROWS];
-    static uint32_t row[ROWS];
     static int32_t narrow[ROWS];
     static int64_t wide[ROWS];
-    static ns_cell got[BINS + 1], all[BINS], want[BINS];
+    static int64_t part[3 * BINS], all[3 * BINS + 1];
+    static ns_cell want[BINS];
     for (int64_t i = 0; i < ROWS; i++) {
         bin[i] = (uint16_t)(word_of(8, i) % BINS);
         narrow[i] = ((int32_t)(word_of(6, i) % 8191) - 4095) * 4096 + (int32_t)(word_of(7, i) % 4096);
         wide[i] = ((int64_t)(word_of(6, i) % 8191) - 4095) * (INT64_C(1) << 50) + (word_of(7, i) % 4096);
-        row[i] = (uint32_t)i;
     }
     for (int l = 0; l < n_levels; l++)
         for (int is_wide = 0; is_wide < 2; is_wide++) {
             const ns_histogram_loops *loops = levels[l]->histogram;
-            int64_t unit = is_wide ? INT64_C(1) << 32 : 4096, part = ROWS / 3;
-            memset(got, 0, sizeof got);
+            int64_t unit = is_wide ? INT64_C(1) << 32 : 4096, n_part = ROWS / 3;
+            memset(part, 0, sizeof part);
             memset(all, 0, sizeof all);
             memset(want, 0, sizeof want);
-            for (int64_t i = 0; i < ROWS; i++) {
+            for (int64_t i = n_part; i < ROWS; i++) {
                 int64_t w = is_wide ? wide[i] : narrow[i], h = ((w % unit) + unit) % unit;
-                ns_cell cell = {(w - h) / unit, h, 1}, *to = &want[bin[i]];
-                if (i >= part) *to = (ns_cell){to->g + cell.g, to->h + cell.h, to->n + 1};
+                ns_cell *to = &want[bin[i]];
+                *to = (ns_cell){to->g + (w - h) / unit, to->h + h, to->n + 1};
             }
-            if (is_wide)
-                loops->column_wide(bin, wide, row, part, got);
-            else
-                loops->column_narrow(bin, narrow, row, part, got);
-            if (is_wide)
-                loops->column_wide(bin, wide, row, ROWS, all);
-            else
-                loops->column_narrow(bin, narrow, row, ROWS, all);
-            loops->subtract(all, got, BINS);
-            assert_memory_equal(all, want, sizeof want);
-            assert_true(got[BINS].n == 0 && got[BINS].g == 0);
+            const void *words = is_wide ? (const void *)wide : (const void *)narrow;
+            add_column(loops, bin, words, is_wide, n_part, ns_planes_in(part, BINS), BINS);
+            add_column(loops, bin, words, is_wide, ROWS, ns_planes_in(all, BINS), BINS);
+            loops->subtract((uint64_t *)all, (const uint64_t *)part, 3 * BINS);
+            check_planes(ns_planes_in(all, BINS), want, BINS);
+            assert_int_equal(all[3 * BINS], 0);
         }
+}
+
+/* Packed words of up to NS_HISTOGRAM_ROWS rows subtract as they are, whatever their signs. */
+static void packed_siblings_subtract(void **state)
+{
+    (void)state;
+    enum { BINS = 257 };
+    static uint64_t parent[BINS], child[BINS];
+    static int64_t block[3 * BINS], child_block[3 * BINS];
+    static ns_cell want[BINS];
+    ns_planes planes = ns_planes_in(block, BINS), child_planes = ns_planes_in(child_block, BINS);
+    for (int32_t b = 0; b < BINS; b++) {
+        int64_t n = word_of(10, b) % (NS_HISTOGRAM_ROWS + 1), taken = n == 0 ? 0 : word_of(11, b) % (uint32_t)n;
+        int64_t unit = b % 3 == 0 ? 4095 : b % 3 == 1 ? -4095 : (int64_t)(word_of(12, b) % 8191) - 4095;
+        int64_t other = b % 5 == 0 ? -unit : unit;
+        planes.g[b] = taken * unit + (n - taken) * other;
+        planes.h[b] = n * 4095;
+        planes.n[b] = n;
+        child_planes.g[b] = taken * unit;
+        child_planes.h[b] = taken * 4095;
+        child_planes.n[b] = taken;
+        want[b] = (ns_cell){(n - taken) * other, (n - taken) * 4095, n - taken};
+    }
+    for (int l = 0; l < n_levels; l++) {
+        const ns_histogram_loops *loops = levels[l]->histogram;
+        static int64_t got[3 * BINS];
+        loops->pack(planes, BINS, parent);
+        loops->pack(child_planes, BINS, child);
+        loops->subtract(parent, child, BINS);
+        loops->unpack(parent, BINS, ns_planes_in(got, BINS));
+        check_planes(ns_planes_in(got, BINS), want, BINS);
+    }
+}
+
+/* Columns of few bins share lanes; what is turned and folded is what the columns say. */
+static void lanes_hold_their_columns(void **state)
+{
+    (void)state;
+    enum { FEATURES = 40, ROWS = 1001, BYTES = 38 };
+    static uint8_t bytes[BYTES * ROWS], tiles[3 * ROWS * NS_LANES];
+    static uint64_t sums[2 * NS_BYTE_BINS], folded[2 * NS_BYTE_BINS], want[2 * NS_BYTE_BINS];
+    static ns_lane lanes[BYTES];
+    int32_t n_bins[FEATURES], place[FEATURES], next = 0;
+    for (int32_t f = 0; f < FEATURES; f++) {
+        n_bins[f] = f < 12 ? 2 : f < 20 ? 3 + f % 4 : f < 30 ? 12 + f : f < 38 ? 250 + f % 7 : 300;
+        place[f] = f < 38 ? next++ : 37 - f;
+    }
+    ns_bins bins = {.n_rows = ROWS, .n_train = ROWS - 1, .n_features = FEATURES, .n_bytes = BYTES, .place = place,
+                    .bytes = bytes, .lane = lanes, .tiles = tiles};
+    for (int32_t f = 0; f < BYTES; f++)
+        for (int64_t i = 0; i < ROWS; i++) bytes[f * ROWS + i] = (uint8_t)(word_of(13 + (uint32_t)f, i) % (uint32_t)n_bins[f]);
+    ns_bins_share_lanes(&bins, n_bins);
+    assert_true(bins.n_lanes < 24 && bins.n_tiles == (bins.n_lanes + NS_LANES - 1) / NS_LANES && bins.n_tiles <= 3);
+    for (int l = 0; l < n_levels; l++) {
+        int32_t seen = 0;
+        fill(tiles, sizeof tiles);
+        for (int32_t t = 0; t < bins.n_tiles; t++) {
+            levels[l]->bin->tile(&bins, t, 0, 300);
+            levels[l]->bin->tile(&bins, t, 300, ROWS - 1);
+        }
+        check_guard(tiles, (size_t)(bins.n_tiles * (ROWS - 1) * NS_LANES), sizeof tiles);
+        for (int32_t at = 0; at < bins.n_tiles * NS_LANES; at++) {
+            int64_t step;
+            const uint8_t *tile = ns_bins_tile(&bins, at / NS_LANES, &step) + at % NS_LANES;
+            assert_int_equal(step, (bins.n_tiles < 4 ? bins.n_tiles : 4) * NS_LANES);
+            if (at >= bins.n_lanes) {
+                for (int64_t i = 0; i < ROWS - 1; i++) assert_int_equal(tile[i * step], 0);
+                continue;
+            }
+            const ns_lane *lane = &lanes[at];
+            assert_true(lane->n_bins <= NS_BYTE_BINS);
+            memset(sums, 0, sizeof sums);
+            for (int64_t i = 0; i < ROWS - 1; i++) {
+                sums[tile[i * step]] += (uint64_t)i;
+                assert_true(tile[i * step] < lane->n_bins);
+            }
+            for (int32_t k = 0; k < lane->n_columns; k++, seen++) {
+                int32_t f = lane->feature[k];
+                memset(want, 0, sizeof want);
+                fill(folded, sizeof folded);
+                for (int64_t i = 0; i < ROWS - 1; i++) want[bytes[place[f] * ROWS + i]] += (uint64_t)i;
+                levels[l]->histogram->fold_narrow(sums, lane->n_bins, lane->stride[k], n_bins[f], folded);
+                assert_memory_equal(folded, want, (size_t)n_bins[f] * sizeof *want);
+                check_guard(folded, (size_t)n_bins[f] * sizeof *folded, sizeof folded);
+            }
+        }
+        assert_int_equal(seen, BYTES);
+        for (int32_t i = 0; i < 12; i++) sums[i] = (uint64_t)(i * i + 1);
+        levels[l]->histogram->fold_wide(sums, 6, 2, 3, folded);
+        for (int32_t b = 0; b < 3; b++)
+            for (int w = 0; w < 2; w++) assert_int_equal(folded[2 * b + w], sums[4 * b + w] + sums[4 * b + 2 + w]);
+    }
 }
 
 static void rows_part_and_keep_their_order(void **state)
 {
     (void)state;
-    static uint8_t tile[MAX_ROWS * NS_LANES];
+    static uint8_t column[MAX_ROWS];
     static uint16_t bin[MAX_ROWS];
     static uint32_t row[MAX_ROWS], out[MAX_ROWS + GUARD], left[MAX_ROWS + GUARD], right[MAX_ROWS + GUARD];
     uint8_t table[NS_BYTE_BINS];
     uint32_t set[NS_BYTE_BINS / 32] = {0};
     for (int64_t i = 0; i < MAX_ROWS; i++) {
         bin[i] = (uint16_t)(word_of(8, i) & 255);
-        tile[i * NS_LANES + 3] = (uint8_t)bin[i];
+        column[i] = (uint8_t)bin[i];
         row[i] = (uint32_t)(MAX_ROWS - 1 - i);
     }
     for (int share = 0; share <= 4; share++) {
@@ -331,7 +458,7 @@ static void rows_part_and_keep_their_order(void **state)
                     fill(left, sizeof left);
                     fill(right, sizeof right);
                     int64_t n_left = is_wide ? loops->wide(bin, set, row, n, out)
-                                             : loops->bytes(tile + 3, table, row, n, out);
+                                             : loops->bytes(column, table, row, n, out);
                     loops->place(out, n, n_left, left, right);
                     for (int64_t i = 0; i < n; i++) {
                         if (table[bin[row[i]]])
@@ -380,20 +507,20 @@ static void leaf_values_follow_the_formula(void **state)
     assert_true(scales.g == 0x1p40 && scales.h == 0x1p42);
     ns_leaf_scales many = ns_leaf_scales_of(0.75, 0.0, (INT64_C(1) << 31) + 1);
     assert_true(many.g == 0x1p30 && many.h == 1.0);
-    ns_leaf_rule rule = {.learning_rate = 0.1, .l1 = 0.0, .l2 = 1.0, .k = 26};
+    ns_leaf_rule rule = {.learning_rate = 0.1, .l1 = 0.0, .l2 = 1.0};
     ns_cell sum = {-(INT64_C(3) << 40), INT64_C(2) << 42, 10};
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), (int32_t)nearbyint(0.1 * 3.0 / 3.0 * 0x1p26));
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), (int32_t)nearbyint(0.1 * 3.0 / 3.0 * 0x1p26));
     rule.l1 = 1.0;
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), (int32_t)nearbyint(0.1 * 2.0 / 3.0 * 0x1p26));
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), (int32_t)nearbyint(0.1 * 2.0 / 3.0 * 0x1p26));
     rule.l1 = 4.0;
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), 0);
-    rule = (ns_leaf_rule){.learning_rate = 1.0, .k = 26};
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), 0);
+    rule = (ns_leaf_rule){.learning_rate = 1.0};
     sum = (ns_cell){-(INT64_C(1) << 50), 1, 10};
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), INT32_MAX);
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), INT32_MAX);
     sum.g = -sum.g;
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), INT32_MIN);
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), INT32_MIN);
     sum = (ns_cell){5, 0, 10};
-    assert_int_equal(ns_leaf_value(&sum, &scales, &rule), 0); /* H + l2 = 0 */
+    assert_int_equal(ns_leaf_units(ns_leaf_step(&sum, &scales, &rule), 26), 0); /* H + l2 = 0 */
 }
 
 static void losses_are_those_of_the_margin(void **state)
@@ -416,7 +543,8 @@ static void losses_are_those_of_the_margin(void **state)
                                      .label = label,
                                      .weight = weighted ? weight : NULL,
                                      .weight_scale = 0x1p-10,
-                                     .unit = 0x1p-26};
+                                     .unit = 0x1p-26,
+                                     .scale = 0x1p40};
                 ns_loss_sum got = {0, 0};
                 levels[l]->loss->binary(&rows, 0, sizes[s], &got);
                 long double want = 0;
@@ -475,6 +603,8 @@ int main(void)
         cmocka_unit_test(scales_are_the_largest_in_range),
         cmocka_unit_test(histograms_are_sums),
         cmocka_unit_test(wide_columns_and_siblings_are_sums),
+        cmocka_unit_test(packed_siblings_subtract),
+        cmocka_unit_test(lanes_hold_their_columns),
         cmocka_unit_test(rows_part_and_keep_their_order),
         cmocka_unit_test(leaves_are_summed),
         cmocka_unit_test(leaf_values_follow_the_formula),

@@ -1,11 +1,38 @@
 /* The best split of one column, against trying every one of them. */
 #include "tests/check.h"
 
-#include "kernels/split.h"
+#include "kernels/level.h"
 
 enum { MAX_BINS = 400, N_CASES = 3000 };
 static ns_cell cells[MAX_BINS];
+static int64_t planes[3 * MAX_BINS];
 static uint32_t seed;
+
+/* The cells as columns have them. */
+static ns_planes planes_of_cells(int32_t n_bins)
+{
+    ns_planes p = ns_planes_in(planes, n_bins);
+    for (int32_t b = 0; b < n_bins; b++) {
+        p.g[b] = cells[b].g;
+        p.h[b] = cells[b].h;
+        p.n[b] = cells[b].n;
+    }
+    return p;
+}
+
+static const ns_level *levels[3];
+static int n_levels;
+
+static int find_levels(void **state)
+{
+    (void)state;
+    const char *names[] = {"baseline", "avx2", "avx512"};
+    for (int i = 0; i < 3; i++) {
+        if (ns_level_pick(&levels[n_levels], names[i]) == NS_OK) n_levels++;
+        ns_error_clear();
+    }
+    return n_levels > 0 ? 0 : 1;
+}
 
 static uint32_t random_below(uint32_t n)
 {
@@ -118,10 +145,14 @@ static void numbers_are_split_as_by_trying_all(void **state)
         int32_t n_bins = 2 + (int32_t)random_below(i % 10 == 0 ? 254 : 8);
         ns_cell total = make_cells(n_bins, 6);
         ns_split_rule rule = random_rule();
-        ns_split_column column = {cells, n_bins, 3, &total};
+        ns_split_column column = {.cells = planes_of_cells(n_bins), .n_bins = n_bins, .feature = 3, .total = &total};
         ns_split got, want = slow_number(n_bins, &rule);
         ns_split_number(&column, &rule, &got);
         check_same(&got, &want);
+        for (int l = 0; l < n_levels && n_bins <= NS_BYTE_BINS; l++) {
+            levels[l]->split->number(&column, &rule, &got);
+            check_same(&got, &want);
+        }
         found += got.feature >= 0;
         with_missing += got.feature >= 0 && cells[0].n > 0;
         missing_alone += got.feature >= 0 && got.threshold == n_bins - 1;
@@ -180,7 +211,7 @@ static void categories_are_split_as_by_trying_all(void **state)
             if (gain > 0.0 && (want.feature < 0 || gain > want.gain))
                 want = (ns_split){gain, 5, taken, 0, sum};
         }
-        ns_split_column column = {cells, n_bins, 5, &total};
+        ns_split_column column = {.cells = planes_of_cells(n_bins), .n_bins = n_bins, .feature = 5, .total = &total};
         ns_split got;
         ns_split_category(&column, &rule, &scratch, &got);
         check_same(&got, &want);
@@ -198,6 +229,34 @@ static void categories_are_split_as_by_trying_all(void **state)
     assert_true(found > N_CASES / 10 && with_rest > 50);
 }
 
+/* Sums up to the largest that a table can have: the levels convert and round as the definition does. */
+static void large_sums_are_split_alike(void **state)
+{
+    (void)state;
+    int found = 0;
+    for (int i = 0; i < N_CASES; i++) {
+        seed = (uint32_t)i + 200000u;
+        int32_t n_bins = 2 + (int32_t)random_below(254);
+        ns_cell total = {0, 0, 0};
+        for (int32_t b = 0; b < n_bins; b++) {
+            int64_t n = random_below(3) == 0 ? 0 : 1 + (int64_t)random_below(1u << 24);
+            int64_t unit = (INT64_C(1) << 30) - 1 - (int64_t)random_below(1u << 20);
+            cells[b] = (ns_cell){(random_below(2) == 0 ? -n : n) * unit, n * (unit >> 6), n};
+            total = (ns_cell){total.g + cells[b].g, total.h + cells[b].h, total.n + n};
+        }
+        ns_split_rule rule = {.l2 = 1.0, .min_rows = 20, .min_hessian = 1e-3, .unit_g = 0x1p-30, .unit_h = 0x1p-24};
+        ns_split_column column = {.cells = planes_of_cells(n_bins), .n_bins = n_bins, .feature = 1, .total = &total};
+        ns_split got, want;
+        ns_split_number(&column, &rule, &want);
+        found += want.feature >= 0;
+        for (int l = 0; l < n_levels; l++) {
+            levels[l]->split->number(&column, &rule, &got);
+            check_same(&got, &want);
+        }
+    }
+    assert_true(found > N_CASES / 2);
+}
+
 static void columns_have_an_order(void **state)
 {
     (void)state;
@@ -213,8 +272,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_split_as_by_trying_all),
+        cmocka_unit_test(large_sums_are_split_alike),
         cmocka_unit_test(categories_are_split_as_by_trying_all),
         cmocka_unit_test(columns_have_an_order),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, find_levels, NULL);
 }
