@@ -41,12 +41,15 @@ hdf5|HDF5 1.10.7 or newer|libhdf5-dev|hdf5-devel|hdf5|hdf5
 yaml|libyaml|libyaml-dev|libyaml-devel|libyaml|yaml
 jansson|jansson|libjansson-dev|jansson-devel|jansson|jansson
 sodium|libsodium|libsodium-dev|libsodium-devel|libsodium|libsodium
+deflate|libdeflate|libdeflate-dev|libdeflate-devel|libdeflate|libdeflate
+zlib|zlib, for CSV packed with gzip|zlib1g-dev|zlib-devel|zlib|zlib
 cmocka|cmocka|libcmocka-dev|libcmocka-devel|cmocka|cmocka
 clang|clang with OpenMP, to compare compilers|clang libomp-dev|clang libomp-devel|llvm|clang llvm-openmp
 mpich|MPICH, to compare MPI libraries|libmpich-dev mpich|mpich-devel|mpich|mpich
 python|Python 3 with numpy and h5py|python3 python3-numpy python3-h5py|python3-numpy python3-h5py|py-numpy py-h5py|numpy h5py
 venv|Python virtual environments|python3-venv|python3|python|python
-xz|xz|xz-utils|xz|xz|xz'
+xz|xz|xz-utils|xz|xz|xz
+tzdata|the time zone database|tzdata|tzdata|tzdata|tzdata'
 
 # field THING NUMBER
 field() { printf '%s\n' "$things" | awk -F'|' -v thing="$1" -v number="$2" '$1 == thing { print $number }'; }
@@ -77,7 +80,9 @@ find_package(HDF5 1.10.7 QUIET COMPONENTS C)
 report(hdf5 "${HDF5_FOUND}")
 find_package(PkgConfig QUIET)
 report(pkg-config "${PKG_CONFIG_FOUND}")
-foreach(pair yaml:yaml-0.1 jansson:jansson sodium:libsodium cmocka:cmocka)
+find_package(ZLIB QUIET)
+report(zlib "${ZLIB_FOUND}")
+foreach(pair yaml:yaml-0.1 jansson:jansson sodium:libsodium deflate:libdeflate cmocka:cmocka)
   string(REGEX REPLACE ":.*" "" thing ${pair})
   string(REGEX REPLACE ".*:" "" package ${pair})
   set(found FALSE)
@@ -107,12 +112,12 @@ probe_without_cmake()
     if ! has mpicc && ! has "${MPI_C_COMPILER:-mpicc}" && [ ! -d "${MPI_HOME:-/nowhere}" ]; then say mpi; fi
     if ! has mpirun && ! has mpiexec; then say launcher; fi
     if has pkg-config; then
-        for pair in yaml:yaml-0.1 jansson:jansson sodium:libsodium cmocka:cmocka; do
+        for pair in yaml:yaml-0.1 jansson:jansson sodium:libsodium deflate:libdeflate zlib:zlib cmocka:cmocka; do
             pkg-config --exists "${pair#*:}" || say "${pair%%:*}"
         done
     else
         say pkg-config
-        for thing in yaml jansson sodium cmocka; do say $thing; done
+        for thing in yaml jansson sodium deflate zlib cmocka; do say $thing; done
     fi
     if ! has h5cc && ! has h5pcc && [ ! -d "${HDF5_ROOT:-/nowhere}" ] &&
         ! { has pkg-config && { pkg-config --exists hdf5 || pkg-config --exists hdf5-serial; }; }; then say hdf5; fi
@@ -160,6 +165,7 @@ missing_for_all_tests()
     sh tests/find_python.sh numpy h5py >/dev/null 2>&1 || say python
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || say venv
     has xz || say xz
+    [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Vienna" ] || say tzdata
 }
 
 # --- installing --------------------------------------------------------------------------------------------------------

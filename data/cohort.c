@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cluster/again.h"
 #include "cluster/agree.h"
 #include "cluster/reduce.h"
 #include "data/cohort_private.h"
@@ -50,7 +51,10 @@ static ns_status expand_one(ns_texts *out, const char *pattern, const char *what
 {
     struct stat facts;
     /* A name that is there is meant, even with a bracket in it. */
-    bool there = stat(pattern, &facts) == 0;
+    int tries = 0, result;
+    do result = stat(pattern, &facts);
+    while (result != 0 && ns_again(&tries));
+    bool there = result == 0;
     int cause = errno;
     if (there && S_ISDIR(facts.st_mode))
         return ns_fail(NS_EFORMAT, "%s: '%s' is a folder, not a file (all files in it: %s/*.h5)", what,
@@ -60,7 +64,7 @@ static ns_status expand_one(ns_texts *out, const char *pattern, const char *what
         return ns_fail(NS_EFORMAT, "%s: '%s': %s", what, pattern,
                        cause == ENOENT ? "no such file" : strerror(cause));
     glob_t found = {0};
-    int result = glob(pattern, GLOB_MARK | GLOB_NOSORT, NULL, &found);
+    result = glob(pattern, GLOB_MARK | GLOB_NOSORT, NULL, &found);
     ns_status status;
     if (result == 0)
         status = add_matches(out, &found, pattern, what);
@@ -298,6 +302,7 @@ static ns_status unpack_files(ns_cohort *cohort, ns_pack *pack)
     for (int32_t f = 0; f < n; f++) {
         ns_table_file *file = &cohort->files[f];
         file->id = -1;
+        file->descriptor = -1;
         cohort->n_files++;
         file->path = copy_text(pack);
         if (file->path == NULL) return ns_fail(NS_ENOMEM, "no memory for %d files", n);
@@ -346,6 +351,8 @@ static ns_status build(ns_cohort **out, ns_pack *pack, ns_layout layout)
     *out = cohort;
     if (cohort == NULL) return ns_fail(NS_ENOMEM, "no memory for a cohort");
     cohort->layout = layout;
+    const char *way = getenv("NIGHTSHIFT_READ");
+    cohort->hdf5_only = way != NULL && strcmp(way, "hdf5") == 0;
     cohort->scratch = malloc(NS_PIECE_ROWS * sizeof(long double));
     if (cohort->scratch == NULL) return ns_fail(NS_ENOMEM, "no memory for a cohort");
     NS_TRY(unpack_files(cohort, pack));
@@ -393,6 +400,8 @@ void ns_cohort_close(ns_cohort **handle)
     ns_cohort *cohort = *handle;
     if (cohort == NULL) return;
     ns_cohort_close_files(cohort);
+    ns_cohort_forget_kept(cohort);
+    ns_pool_destroy(&cohort->pool);
     for (int32_t f = 0; f < cohort->n_files; f++) free(cohort->files[f].path);
     for (int32_t i = 0; i < cohort->n_columns; i++) column_destroy(&cohort->columns[i]);
     ns_matrix_forget(cohort);
@@ -485,5 +494,6 @@ ns_status ns_cohort_unchanged(ns_cohort *cohort, MPI_Comm comm)
     ns_status status = NS_OK;
     for (int32_t f = 0; f < cohort->n_files && status == NS_OK; f++)
         if (rank == 0 || cohort->files[f].seen) status = ns_cohort_file_unchanged(&cohort->files[f]);
-    return ns_agree(status, comm);
+    status = ns_agree(status, comm);
+    return status == NS_OK ? ns_cohort_report_reading(cohort, comm) : status;
 }

@@ -5,7 +5,11 @@
  * bytewise order of their paths; columns match by name, levels by text. A row is known by its global row number.
  * Files are opened by each rank when it first reads from them, with HDF5's locking off, and checked for changes (size,
  * time, inode) on every later read and by ns_cohort_unchanged. Only one thread may be in here at a time (HDF5 is not
- * thread-safe); decode work inside may use threads.
+ * thread-safe). Inside, cells are read, decoded and converted on all OpenMP threads of the process, past HDF5, wherever the
+ * places of chunks prove a data set simple (data/chunks.h), and with H5Dread elsewhere: the same cells either way.
+ * NIGHTSHIFT_READ=hdf5 in the environment sends everything through H5Dread, to find out whose fault a fault is.
+ * Memory: per thread three chunks (at most 64 MiB each, 768 KiB for chunks of 65,536 float32) and 256 KiB; per data set
+ * 16 bytes a chunk; chunks that a caller left half-read are kept, at most 256 MiB in all. H5Dread's chunk caches: 128 MiB.
  * Messages name file, column and row number, never a value.
  */
 #include <mpi.h>
@@ -84,6 +88,41 @@ ns_status ns_cohort_read_hash(ns_cohort *cohort, int32_t column, int64_t first, 
 ns_status ns_cohort_read_id_int(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out);
 ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_texts *out);
 
+/*
+ * Several columns of the same rows at once: their chunks are decoded and converted side by side, so that threads have work
+ * where one column's rows lie in one chunk. The result, and the failure, are those of reading one after the other.
+ */
+typedef enum ns_read_as { NS_READ_NUMBER, NS_READ_CODES, NS_READ_TIME, NS_READ_HASH, NS_READ_ID_INT } ns_read_as;
+typedef struct ns_column_read {
+    int32_t column;
+    ns_read_as as;
+    void *out; /* as the function of that name has it */
+} ns_column_read;
+ns_status ns_cohort_read_columns(ns_cohort *cohort, const ns_column_read *reads, int32_t n_reads, int64_t first, int64_t n);
+
+/*
+ * Rows to ask for at once of one column so that every thread of this process has chunks of the usual size to decode: 65,536 with
+ * one thread, else 262,144 for each, at most 2,097,152; a multiple of 65,536.
+ */
+int64_t ns_cohort_stretch(void);
+
+/* What has been read: bytes of cells as they are stored, decoded; of the compressed bytes only those read past HDF5. */
+typedef struct ns_reading {
+    int64_t fast_bytes;   /* read past HDF5 */
+    int64_t hdf5_bytes;   /* through H5Dread */
+    int64_t stored_bytes; /* taken from the disk for fast_bytes */
+    double seconds;       /* inside this module's reading functions, this rank's clock */
+} ns_reading;
+
+/* Of this rank, since the cohort was opened. Local. */
+ns_reading ns_cohort_reading(const ns_cohort *cohort);
+
+/* Of all ranks, as of the last ns_cohort_unchanged: sums of bytes, the most seconds of a rank. Local. */
+ns_reading ns_cohort_reading_of_all(const ns_cohort *cohort);
+
+/* fast_bytes / (fast_bytes + hdf5_bytes); 1 where nothing was read. */
+double ns_reading_share(const ns_reading *reading);
+
 /* Cells that did not fit their kind exactly when this rank read them (float64 to float32, fractions of a second). Rows read
    twice are counted twice: a caller that reports a pass takes the difference. */
 int64_t ns_cohort_inexact(const ns_cohort *cohort, int32_t column);
@@ -96,6 +135,11 @@ ns_status ns_cohort_bad_row(const ns_cohort *cohort, int32_t column, int64_t row
    (an id or a code, not a measurement: it would silently change). Collective. NS_ENOMEM. */
 ns_status ns_cohort_check_exact(ns_cohort *cohort, MPI_Comm comm);
 
-/* NS_EFORMAT on all ranks where a file's size, time or inode is not what it was at open. Collective. */
+/*
+ * NS_EFORMAT on all ranks where a file's size, time or inode is not what it was at open. Called after a pass of reading, it also
+ * logs what was read (event reading: bytes, past_hdf5: the share that went past HDF5, seconds, mb_per_s), and names each file of which
+ * cells came through H5Dread, once in the life of the cohort (event slow_file: why, and the command that cures it). Collective.
+ * NS_ENOMEM.
+ */
 ns_status ns_cohort_unchanged(ns_cohort *cohort, MPI_Comm comm);
 #endif

@@ -6,9 +6,12 @@
  * first.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/cohort_private.h"
 #include "data/crash.h"
@@ -28,6 +31,14 @@ static int look(struct stat *facts, const char *path)
     return result;
 }
 
+static void note_facts(ns_table_file *file, const struct stat *facts)
+{
+    file->n_bytes = (int64_t)facts->st_size;
+    file->seconds = (int64_t)facts->st_mtim.tv_sec;
+    file->nanoseconds = (int64_t)facts->st_mtim.tv_nsec;
+    file->inode = (uint64_t)facts->st_ino;
+}
+
 ns_status ns_cohort_file_facts(ns_table_file *file)
 {
     struct stat facts;
@@ -35,27 +46,29 @@ ns_status ns_cohort_file_facts(ns_table_file *file)
         int cause = errno;
         return ns_fail(NS_EFORMAT, "%s: %s", file->path, cause == ENOENT ? "no such file" : strerror(cause));
     }
-    file->n_bytes = (int64_t)facts.st_size;
-    file->seconds = (int64_t)facts.st_mtim.tv_sec;
-    file->nanoseconds = (int64_t)facts.st_mtim.tv_nsec;
-    file->inode = (uint64_t)facts.st_ino;
+    note_facts(file, &facts);
     return NS_OK;
+}
+
+static ns_status name_change(const ns_table_file *file, const ns_table_file *now)
+{
+    const char *what = NULL;
+    if (now->inode != file->inode)
+        what = "it was replaced by another file";
+    else if (now->n_bytes != file->n_bytes)
+        what = "its size changed";
+    else if (now->seconds != file->seconds || now->nanoseconds != file->nanoseconds)
+        what = "it was written to";
+    if (what == NULL) return NS_OK;
+    return ns_fail(NS_EFORMAT, "%s: changed while it was read: %s; let it be finished first", file->path,
+                   what);
 }
 
 ns_status ns_cohort_file_unchanged(const ns_table_file *file)
 {
     ns_table_file now = *file;
     NS_TRY(ns_cohort_file_facts(&now));
-    const char *what = NULL;
-    if (now.inode != file->inode)
-        what = "it was replaced by another file";
-    else if (now.n_bytes != file->n_bytes)
-        what = "its size changed";
-    else if (now.seconds != file->seconds || now.nanoseconds != file->nanoseconds)
-        what = "it was written to";
-    if (what == NULL) return NS_OK;
-    return ns_fail(NS_EFORMAT, "%s: changed while it was read: %s; let it be finished first", file->path,
-                   what);
+    return name_change(file, &now);
 }
 
 /* ---- closing ---- */
@@ -79,10 +92,19 @@ static void close_file(ns_cohort *cohort, ns_table_file *file)
     cohort->n_open_files--;
 }
 
+static void close_descriptor(ns_cohort *cohort, ns_table_file *file)
+{
+    close(file->descriptor);
+    file->descriptor = -1;
+    cohort->n_descriptors--;
+}
+
 void ns_cohort_close_files(ns_cohort *cohort)
 {
-    for (int32_t i = 0; i < cohort->n_files; i++)
+    for (int32_t i = 0; i < cohort->n_files; i++) {
         if (cohort->files[i].id >= 0) close_file(cohort, &cohort->files[i]);
+        if (cohort->files[i].descriptor >= 0) close_descriptor(cohort, &cohort->files[i]);
+    }
 }
 
 static void close_oldest_file(ns_cohort *cohort)
@@ -180,6 +202,76 @@ ns_status ns_cohort_dataset(hid_t *out, ns_cohort *cohort, int32_t file, const n
     cohort->cache_bytes += set->cache_bytes;
     cohort->n_sets++;
     *out = set->id;
+    return NS_OK;
+}
+
+/* ---- reading past HDF5 ---- */
+
+static void close_oldest_descriptor(ns_cohort *cohort)
+{
+    ns_table_file *oldest = NULL;
+    for (int32_t i = 0; i < cohort->n_files; i++) {
+        ns_table_file *file = &cohort->files[i];
+        if (file->descriptor >= 0 && (oldest == NULL || file->descriptor_used < oldest->descriptor_used)) oldest = file;
+    }
+    if (oldest != NULL) close_descriptor(cohort, oldest);
+}
+
+/* The file that is opened must be the one that was looked at, whatever its path leads to by now. */
+static ns_status open_descriptor(ns_cohort *cohort, ns_table_file *file)
+{
+    if (cohort->n_descriptors >= NS_MAX_OPEN_FILES / 2) close_oldest_descriptor(cohort);
+    int descriptor;
+    do descriptor = open(file->path, O_RDONLY | O_CLOEXEC);
+    while (descriptor < 0 && (errno == EINTR || errno == ESTALE));
+    if (descriptor < 0) return ns_fail(NS_EFORMAT, "%s: cannot open: %s", file->path, strerror(errno));
+    struct stat facts;
+    ns_table_file now = *file;
+    ns_status status = NS_OK;
+    if (fstat(descriptor, &facts) != 0) {
+        status = ns_fail(NS_EFORMAT, "%s: %s", file->path, strerror(errno));
+    } else {
+        note_facts(&now, &facts);
+        status = name_change(file, &now);
+    }
+    if (status != NS_OK) {
+        close(descriptor);
+        return status;
+    }
+    file->descriptor = descriptor;
+    file->seen = true;
+    cohort->n_descriptors++;
+    return NS_OK;
+}
+
+/* The index of one data set: the only time that its file is opened with HDF5, where the index proves it simple. */
+static ns_status look_at_set(ns_stored_set *set, ns_cohort *cohort, int32_t number, const ns_table_column *column)
+{
+    hid_t dataset;
+    const char *before = ns_crash_watch(cohort->files[number].path);
+    ns_status status = ns_cohort_dataset(&dataset, cohort, number, column);
+    if (status == NS_OK)
+        status = ns_chunks_create(&set->chunks, cohort->files[number].id, dataset, cohort->files[number].descriptor);
+    ns_crash_watch(before);
+    return status;
+}
+
+ns_status ns_cohort_stored(ns_stored_set **out, int *descriptor, ns_cohort *cohort, int32_t number,
+                           const ns_table_column *column)
+{
+    ns_table_file *file = &cohort->files[number];
+    NS_TRY(ns_cohort_file_unchanged(file));
+    if (file->descriptor < 0) NS_TRY(open_descriptor(cohort, file));
+    file->descriptor_used = ++cohort->clock;
+    if (file->sets == NULL) {
+        file->sets = calloc((size_t)cohort->n_columns + 1, sizeof *file->sets);
+        if (file->sets == NULL) return ns_fail(NS_ENOMEM, "%s: no memory for its columns", file->path);
+        for (int32_t i = 0; i <= cohort->n_columns; i++) file->sets[i].kept_chunk = -1;
+    }
+    ns_stored_set *set = &file->sets[column->slot];
+    if (set->chunks == NULL) NS_TRY(look_at_set(set, cohort, number, column));
+    *out = set;
+    *descriptor = file->descriptor;
     return NS_OK;
 }
 

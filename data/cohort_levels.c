@@ -78,6 +78,12 @@ static ns_status take_levels(const ns_piece *piece)
     return add_texts(at->job, at->i, &at->piece);
 }
 
+static ns_status scan_column(scan *at, int64_t first, int64_t n)
+{
+    ns_want want = {.column = at->job->column[at->i], .take = take_levels, .order = NS_IN_ORDER, .out = at};
+    return ns_cohort_read_wants(at->job->cohort, &want, 1, first, n);
+}
+
 /* Whether any file keeps the levels of a column in its cells. The same on every rank. */
 static bool any_in_cells(const level_job *job)
 {
@@ -104,8 +110,7 @@ static ns_status scan_slice(level_job *job, int rank, int n_ranks)
         if (first >= last) continue;
         for (at.i = 0; at.i < job->n && status == NS_OK; at.i++)
             if (cohort->columns[job->column[at.i]].source[f] == NS_LEVELS_CELLS)
-                status =
-                    ns_cohort_each_piece(cohort, job->column[at.i], first, last - first, take_levels, &at);
+                status = scan_column(&at, first, last - first);
     }
     ns_texts_destroy(&at.piece);
     return status;

@@ -33,7 +33,7 @@ static ns_status read_block(const ns_piece *piece, const ns_matrix_window *windo
     if (file_space >= 0 && H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
         memory_space = H5Screate_simple(2, count, NULL);
     if (memory_space >= 0)
-        result = H5Dread(piece->dataset, ns_stored_type(storage), memory_space, file_space, H5P_DEFAULT,
+        result = H5Dread(piece->dataset, ns_memory_type(ns_stored_memory(storage)), memory_space, file_space, H5P_DEFAULT,
                          piece->out);
     ns_h5_close_space(memory_space);
     ns_h5_close_space(file_space);
@@ -42,13 +42,15 @@ static ns_status read_block(const ns_piece *piece, const ns_matrix_window *windo
                                 piece->column->shown.name);
 }
 
-static ns_status fill_piece(const ns_piece *piece, ns_matrix_window *window)
+static ns_status fill_piece(ns_cohort *cohort, const ns_piece *piece, ns_matrix_window *window)
 {
     ns_storage storage = (ns_storage)piece->column->storage[piece->file];
     NS_TRY(read_block(piece, window, storage));
+    ns_cohort_note_slow(cohort, piece->file, piece->n * window->width * (int64_t)ns_memory_bytes(ns_stored_memory(storage)),
+                        NS_SLOW_MATRIX);
     for (int32_t j = 0; j < window->width; j++) {
         ns_narrowing seen = {.has_fraction = window->has_fraction[j]};
-        const char *cells = (const char *)piece->out + (size_t)j * ns_stored_bytes(storage);
+        const char *cells = (const char *)piece->out + (size_t)j * ns_memory_bytes(ns_stored_memory(storage));
         ns_narrow(window->values + (int64_t)j * window->n + piece->at, cells, storage, piece->n,
                   window->width, &seen);
         window->n_inexact[j] += seen.n_inexact;
@@ -72,7 +74,7 @@ static ns_status fill_window(ns_cohort *cohort, ns_table_column *column, ns_matr
         if (piece.n > piece_rows) piece.n = piece_rows;
         const char *before = ns_crash_watch(file->path);
         ns_status status = ns_cohort_dataset(&piece.dataset, cohort, piece.file, column);
-        if (status == NS_OK) status = fill_piece(&piece, window);
+        if (status == NS_OK) status = fill_piece(cohort, &piece, window);
         ns_crash_watch(before);
         if (status != NS_OK) return status;
     }

@@ -3,14 +3,18 @@
 /*
  * What the sources of data/cohort.h share: cohort.c (life of the object), cohort_schema.c (what a file says
  * about itself), cohort_files.c (open files and data sets), cohort_levels.c (the common level lists),
- * cohort_read.c and cohort_matrix.c (rows). Nobody else includes it.
+ * cohort_pieces.c (rows in threads or through HDF5), cohort_read.c and cohort_matrix.c (what rows become).
+ * Nobody else includes it.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/chunks.h"
 #include "data/cohort.h"
 #include "data/h5.h"
+#include "data/inflate.h"
+#include "data/native.h"
 #include "data/text_index.h"
 
 /* How the cells of a column lie in one file. */
@@ -85,6 +89,15 @@ typedef struct ns_table_column {
     bool has_fraction;
 } ns_table_column;
 
+/* What this rank knows of one data set of one file, and the decoded chunk that its last reader left half-read. */
+typedef struct ns_stored_set {
+    ns_chunks *chunks; /* NULL until first read */
+    unsigned char *kept;
+    int64_t kept_chunk;           /* -1: none */
+    uint64_t kept_wave, kept_used; /* when it was decoded, and last used */
+    size_t kept_bytes;
+} ns_stored_set;
+
 typedef struct ns_table_file {
     char *path;
     int64_t first_row, n_rows;
@@ -93,9 +106,17 @@ typedef struct ns_table_file {
     hid_t id;      /* -1 while closed */
     uint64_t used; /* when last, for closing the oldest */
     bool seen;     /* opened by this rank at some time */
+
+    int descriptor;           /* -1 while closed: for reading past HDF5 */
+    uint64_t descriptor_used; /* when last */
+    ns_stored_set *sets;      /* [n_columns], by slot; NULL until first read */
+    ns_slow slow;             /* why some of it went through HDF5 */
+    bool slow_named;          /* in the log */
 } ns_table_file;
 
 enum { NS_MAX_OPEN_FILES = 64, NS_MAX_OPEN_SETS = 64, NS_PIECE_ROWS = 65536 };
+
+typedef struct ns_pool ns_pool; /* threads' decoders and buffers (cohort_pieces.c) */
 
 typedef struct ns_open_set {
     int32_t file, slot;
@@ -127,6 +148,12 @@ struct ns_cohort {
     uint64_t clock;
     void *scratch; /* NS_PIECE_ROWS cells of any stored number */
     ns_matrix_window window;
+
+    bool hdf5_only; /* NIGHTSHIFT_READ=hdf5 */
+    ns_pool *pool;
+    ns_reading reading;     /* of this rank */
+    ns_reading all_reading; /* of all ranks, as last reported */
+    int32_t n_descriptors; /* open */
 };
 
 /* ---- open files (cohort_files.c) ---- */
@@ -144,6 +171,11 @@ ns_status ns_cohort_dataset(hid_t *out, ns_cohort *cohort, int32_t file, const n
 /* The open file, checked for change. NS_EFORMAT. */
 ns_status ns_cohort_open_file(hid_t *out, ns_cohort *cohort, int32_t file);
 
+/* The same for reading past HDF5: a descriptor, and what is known of a column's data set, made when first asked for.
+ * The last NS_MAX_OPEN_FILES / 2 descriptors that were asked for stay open. NS_EFORMAT, NS_ENOMEM. */
+ns_status ns_cohort_stored(ns_stored_set **out, int *descriptor, ns_cohort *cohort, int32_t file,
+                           const ns_table_column *column);
+
 /* After a failed read: words it, naming a missing filter and its cure. Call right after the HDF5 call.
  * Returns NS_EFORMAT. */
 ns_status ns_cohort_unreadable(hid_t dataset, const char *path, const char *column);
@@ -155,25 +187,64 @@ int32_t ns_cohort_file_of(const ns_cohort *cohort, int64_t row);
 
 /* ---- rows ---- */
 
-/* A stretch of rows of one column in one file, at most NS_PIECE_ROWS. */
+/* What was met while numbers were narrowed to float32. */
+typedef struct ns_narrowing {
+    int64_t n_inexact;
+    bool has_fraction;
+} ns_narrowing;
+
+/* A stretch of rows of one column in one file, at most NS_PIECE_ROWS. Pieces are converted in threads: a take writes only
+ * to its own rows of `out`, to seen and to scratch. */
 typedef struct ns_piece {
-    ns_cohort *cohort;
-    ns_table_column *column;
+    const ns_cohort *cohort;
+    const ns_table_column *column;
     int32_t file;
-    hid_t dataset;
     int64_t row, n; /* rows [row, row + n) of the file */
     int64_t at;     /* where they stand in the caller's rows */
     void *out;      /* the caller's */
+    const void *cells;  /* decoded, in this machine's byte order; NULL: they are read with HDF5 */
+    const ns_cell *cell;
+    hid_t dataset;      /* where cells is NULL */
+    void *scratch;      /* NS_PIECE_ROWS cells of any stored number, this thread's */
+    ns_narrowing *seen; /* added to the column's when the piece is done */
 } ns_piece;
 
 typedef ns_status (*ns_take)(const ns_piece *piece);
 
-/* Calls take for rows [first, first + n) of a column, piece by piece in order. */
-ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take,
-                               void *out);
+/* NS_IN_ORDER: pieces are taken one after the other, in order of rows, by the caller's thread; decoding is in threads. */
+typedef enum ns_take_order { NS_IN_ANY_ORDER, NS_IN_ORDER } ns_take_order;
 
-/* Reads the cells of a piece in a memory type into cells. NS_EFORMAT. */
-ns_status ns_piece_read(const ns_piece *piece, hid_t memory_type, void *cells);
+/* One column wanted: take is called for each of its pieces. */
+typedef struct ns_want {
+    int32_t column; /* not of /x */
+    ns_take take;
+    ns_take_order order;
+    void *out;
+} ns_want;
+
+/* Rows [first, first + n) of some columns, on all threads. The failure is that of the first piece in order of wants, then rows,
+ * whatever the number of threads. Local; one caller at a time. */
+ns_status ns_cohort_read_wants(ns_cohort *cohort, const ns_want *wants, int32_t n_wants, int64_t first, int64_t n);
+
+void ns_pool_destroy(ns_pool **pool);
+void ns_cohort_forget_kept(ns_cohort *cohort); /* frees decoded chunks and indexes */
+
+/* Sums what was read over ranks, and logs it: see ns_cohort_unchanged. Collective. NS_ENOMEM. */
+ns_status ns_cohort_report_reading(ns_cohort *cohort, MPI_Comm comm);
+
+/* Notes that bytes of a file came through HDF5, and why. */
+void ns_cohort_note_slow(ns_cohort *cohort, int32_t file, int64_t n_bytes, ns_slow why);
+
+/*
+ * The cells of a piece as `memory`.
+ *   cells  out  where they are: in room, or where they lie already
+ *   room   out  [piece->n] cells of `memory`
+ * NS_EFORMAT.
+ */
+ns_status ns_piece_cells(const void **cells, const ns_piece *piece, ns_memory memory, void *room);
+
+/* The same, in room. NS_EFORMAT. */
+ns_status ns_piece_read(const ns_piece *piece, ns_memory memory, void *room);
 
 /* Appends the cells of a category as texts: texts as they are, whole numbers as decimals, -1 as the empty
  * text. */
@@ -183,15 +254,8 @@ ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece);
 ns_status ns_cohort_file_levels(ns_texts *out, ns_cohort *cohort, int32_t file,
                                 const ns_table_column *column);
 
-/* What was met while numbers were narrowed to float32. */
-typedef struct ns_narrowing {
-    int64_t n_inexact;
-    bool has_fraction;
-} ns_narrowing;
-
-/* The HDF5 memory type that a stored number is read in, and its size in scratch. */
-hid_t ns_stored_type(ns_storage storage);
-size_t ns_stored_bytes(ns_storage storage);
+/* What a stored number is read as before it is narrowed. */
+ns_memory ns_stored_memory(ns_storage storage);
 
 /* out[i] = float32 of cells[i * stride] of a stored type, -0 as +0, one NaN. */
 void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride,

@@ -1,7 +1,6 @@
 /*
- * Rows of one column. A request is cut into pieces of one file and at most NS_PIECE_ROWS rows; each public
- * function is one `take` that converts a piece. Reading goes through H5Dread in ns_piece_read alone, so that
- * a faster way to get the cells of a piece can take its place.
+ * What the rows of one column become. Each public function is one `take` that converts a piece; how the cells of a piece are
+ * got, and in which thread, is decided in cohort_pieces.c. So both ways of reading share every conversion.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -10,29 +9,14 @@
 #include <string.h>
 
 #include "data/cohort_private.h"
-#include "data/crash.h"
 
 /* ---- pieces ---- */
 
-ns_status ns_cohort_each_piece(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take,
-                               void *out)
+/* One column on all threads. */
+static ns_status read_column(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_take take, void *out)
 {
-    ns_piece piece = {.cohort = cohort, .column = &cohort->columns[column], .out = out};
-    for (int64_t at = 0; at < n; at += piece.n) {
-        piece.file = ns_cohort_file_of(cohort, first + at);
-        const ns_table_file *file = &cohort->files[piece.file];
-        piece.at = at;
-        piece.row = first + at - file->first_row;
-        piece.n = file->n_rows - piece.row;
-        if (piece.n > n - at) piece.n = n - at;
-        if (piece.n > NS_PIECE_ROWS) piece.n = NS_PIECE_ROWS;
-        const char *before = ns_crash_watch(file->path);
-        ns_status status = ns_cohort_dataset(&piece.dataset, cohort, piece.file, piece.column);
-        if (status == NS_OK) status = take(&piece);
-        ns_crash_watch(before);
-        if (status != NS_OK) return status;
-    }
-    return NS_OK;
+    ns_want want = {.column = column, .take = take, .out = out};
+    return ns_cohort_read_wants(cohort, &want, 1, first, n);
 }
 
 static const char *path_of(const ns_piece *piece)
@@ -45,14 +29,32 @@ static ns_storage storage_of(const ns_piece *piece)
     return (ns_storage)piece->column->storage[piece->file];
 }
 
-ns_status ns_piece_read(const ns_piece *piece, hid_t memory_type, void *cells)
+ns_status ns_piece_cells(const void **cells, const ns_piece *piece, ns_memory memory, void *room)
 {
-    if (ns_h5_read_rows(piece->dataset, memory_type, piece->row, piece->n, cells) >= 0) return NS_OK;
+    *cells = room;
+    if (piece->cells != NULL) {
+        if (piece->cell->n_bytes == ns_memory_bytes(memory)) /* cells that fit and are as wide are the same */
+            *cells = piece->cells;
+        else
+            ns_cells_widen(room, memory, piece->cells, piece->cell, piece->n, 1);
+        return NS_OK;
+    }
+    if (ns_h5_read_rows(piece->dataset, ns_memory_type(memory), piece->row, piece->n, room) >= 0) return NS_OK;
     return ns_cohort_unreadable(piece->dataset, path_of(piece), piece->column->shown.name);
+}
+
+ns_status ns_piece_read(const ns_piece *piece, ns_memory memory, void *room)
+{
+    const void *cells;
+    NS_TRY(ns_piece_cells(&cells, piece, memory, room));
+    if (cells != room) memcpy(room, cells, (size_t)piece->n * ns_memory_bytes(memory));
+    return NS_OK;
 }
 
 static ns_status read_texts(ns_texts *out, const ns_piece *piece)
 {
+    if (piece->cells != NULL)
+        return ns_h5_append_cells(out, piece->cells, piece->cell->n_bytes, piece->cell->padding, piece->n);
     char words[300];
     ns_column_words(words, piece->column->shown.name);
     int64_t had = out->n;
@@ -91,9 +93,9 @@ ns_status ns_cohort_bad_row(const ns_cohort *cohort, int32_t column, int64_t row
 /* The cells of a piece as int64; what: the message for one above the largest int64. */
 static ns_status read_wholes(const ns_piece *piece, int64_t *cells, const char *what)
 {
-    if (storage_of(piece) == NS_STORED_INT) return ns_piece_read(piece, H5T_NATIVE_INT64, cells);
+    if (storage_of(piece) == NS_STORED_INT) return ns_piece_read(piece, NS_AS_INT64, cells);
     uint64_t *wide = (uint64_t *)(void *)cells; /* signed and unsigned share a place */
-    NS_TRY(ns_piece_read(piece, H5T_NATIVE_UINT64, wide));
+    NS_TRY(ns_piece_read(piece, NS_AS_UINT64, wide));
     for (int64_t i = 0; i < piece->n; i++)
         if (wide[i] > INT64_MAX) return bad_cell(piece, i, what);
     return NS_OK;
@@ -102,7 +104,7 @@ static ns_status read_wholes(const ns_piece *piece, int64_t *cells, const char *
 ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece)
 {
     if (storage_of(piece) == NS_STORED_TEXT) return read_texts(out, piece);
-    int64_t *cells = piece->cohort->scratch;
+    int64_t *cells = piece->scratch;
     NS_TRY(read_wholes(piece, cells, "a code above the largest int64"));
     for (int64_t i = 0; i < piece->n; i++) {
         char text[24] = "";
@@ -114,44 +116,54 @@ ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece)
 
 /* ---- numbers ---- */
 
-hid_t ns_stored_type(ns_storage storage)
+ns_memory ns_stored_memory(ns_storage storage)
 {
     switch (storage) {
     case NS_STORED_UINT64:
-        return H5T_NATIVE_UINT64;
+        return NS_AS_UINT64;
     case NS_STORED_FLOAT32:
-        return H5T_NATIVE_FLOAT;
+        return NS_AS_FLOAT;
     case NS_STORED_FLOAT64:
-        return H5T_NATIVE_DOUBLE;
+        return NS_AS_DOUBLE;
     case NS_STORED_WIDER:
-        return H5T_NATIVE_LDOUBLE;
+        return NS_AS_LONG_DOUBLE;
     default:
-        return H5T_NATIVE_INT64;
+        return NS_AS_INT64;
     }
 }
 
-size_t ns_stored_bytes(ns_storage storage)
+/* -0 is +0, and there is one NaN, so that equal tables have equal bits. On integers and without branches: missing cells are
+   many and stand anywhere. */
+static void make_canonical(float *out, const float *cells, int64_t n, int64_t stride)
 {
-    switch (storage) {
-    case NS_STORED_FLOAT32:
-        return sizeof(float);
-    case NS_STORED_WIDER:
-        return sizeof(long double);
-    default:
-        return sizeof(int64_t);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits, size;
+        memcpy(&bits, &cells[i * stride], sizeof bits);
+        size = bits & 0x7fffffffu;
+        bits = size == 0 ? 0 : bits;
+        bits = size > 0x7f800000u ? 0x7fc00000u : bits;
+        memcpy(&out[i], &bits, sizeof bits);
     }
 }
 
-/* -0 is +0, and there is one NaN, so that equal tables have equal bits. */
+/* Whether any finite float has a fraction; from 2^23 on none has. Below, adding and taking away 2^23 rounds to whole. */
+static bool any_fraction(const float *cells, int64_t n)
+{
+    enum { AT_ONCE = 1024 };
+    int found = 0;
+    for (int64_t begin = 0; begin < n && found == 0; begin += AT_ONCE) {
+        int64_t end = n - begin < AT_ONCE ? n : begin + AT_ONCE;
+        for (int64_t i = begin; i < end; i++) {
+            float size = fabsf(cells[i]), whole = (size + 8388608.0f) - 8388608.0f;
+            found |= (size < 8388608.0f) & (whole != size);
+        }
+    }
+    return found != 0;
+}
+
 static float canonical(float value)
 {
     return isnan(value) ? NAN : value + 0.0f;
-}
-
-/* Whether a finite float has a fraction; from 2^23 on none has. */
-static bool has_fraction(float value)
-{
-    return value > -8388608.0f && value < 8388608.0f && (float)(int32_t)value != value;
 }
 
 static float narrow_int(int64_t cell, ns_narrowing *seen)
@@ -202,8 +214,8 @@ void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int
         for (int64_t i = 0; i < n; i++) out[i] = narrow_uint(((const uint64_t *)cells)[i * stride], seen);
         break;
     case NS_STORED_FLOAT32:
-        for (int64_t i = 0; i < n; i++) out[i] = canonical(((const float *)cells)[i * stride]);
-        for (int64_t i = 0; i < n && !seen->has_fraction; i++) seen->has_fraction = has_fraction(out[i]);
+        make_canonical(out, cells, n, stride);
+        if (!seen->has_fraction) seen->has_fraction = any_fraction(out, n);
         break;
     case NS_STORED_FLOAT64:
         for (int64_t i = 0; i < n; i++)
@@ -223,12 +235,10 @@ static ns_status take_number(const ns_piece *piece)
     ns_storage storage = storage_of(piece);
     float *out = (float *)piece->out + piece->at;
     /* Narrow floats are read in place. */
-    void *cells = storage == NS_STORED_FLOAT32 ? (void *)out : piece->cohort->scratch;
-    NS_TRY(ns_piece_read(piece, ns_stored_type(storage), cells));
-    ns_narrowing seen = {.has_fraction = piece->column->has_fraction};
-    ns_narrow(out, cells, storage, piece->n, 1, &seen);
-    piece->column->n_inexact += seen.n_inexact;
-    piece->column->has_fraction = seen.has_fraction;
+    void *room = storage == NS_STORED_FLOAT32 ? (void *)out : piece->scratch;
+    const void *cells;
+    NS_TRY(ns_piece_cells(&cells, piece, ns_stored_memory(storage), room));
+    ns_narrow(out, cells, storage, piece->n, 1, piece->seen);
     return NS_OK;
 }
 
@@ -236,7 +246,7 @@ ns_status ns_cohort_read_number(ns_cohort *cohort, int32_t column, int64_t first
 {
     ns_table_column *from = &cohort->columns[column];
     if (from->matrix_at >= 0) return ns_matrix_read(cohort, from, first, n, out);
-    return ns_cohort_each_piece(cohort, column, first, n, take_number, out);
+    return read_column(cohort, column, first, n, take_number, out);
 }
 
 /* ---- categories ---- */
@@ -244,7 +254,7 @@ ns_status ns_cohort_read_number(ns_cohort *cohort, int32_t column, int64_t first
 /* Codes of a file's own list to codes of the common one. */
 static ns_status map_codes(const ns_piece *piece, const ns_level_map *map, int32_t *codes)
 {
-    int64_t *cells = piece->cohort->scratch;
+    int64_t *cells = piece->scratch;
     NS_TRY(read_wholes(piece, cells, "a code without a level"));
     for (int64_t i = 0; i < piece->n; i++) {
         if (cells[i] < -1 || cells[i] >= map->n)
@@ -286,7 +296,7 @@ static ns_status take_codes(const ns_piece *piece)
 
 ns_status ns_cohort_read_codes(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int32_t *out)
 {
-    return ns_cohort_each_piece(cohort, column, first, n, take_codes, out);
+    return read_column(cohort, column, first, n, take_codes, out);
 }
 
 /* ---- times ---- */
@@ -297,8 +307,8 @@ static ns_status take_time(const ns_piece *piece)
     ns_storage storage = storage_of(piece);
     if (storage == NS_STORED_INT || storage == NS_STORED_UINT64)
         return read_wholes(piece, out, "a time beyond int64 seconds");
-    double *cells = piece->cohort->scratch;
-    NS_TRY(ns_piece_read(piece, H5T_NATIVE_DOUBLE, cells));
+    double *cells = piece->scratch;
+    NS_TRY(ns_piece_read(piece, NS_AS_DOUBLE, cells));
     for (int64_t i = 0; i < piece->n; i++) {
         if (isnan(cells[i])) {
             out[i] = NS_TIME_MISSING;
@@ -308,7 +318,7 @@ static ns_status take_time(const ns_piece *piece)
             return bad_cell(piece, i, "a time beyond int64 seconds");
         out[i] = (int64_t)cells[i];
         if ((double)out[i] != cells[i]) {
-            piece->column->n_inexact++;
+            piece->seen->n_inexact++;
             if ((double)out[i] > cells[i]) out[i]--; /* downwards before 1970 too */
         }
     }
@@ -317,7 +327,7 @@ static ns_status take_time(const ns_piece *piece)
 
 ns_status ns_cohort_read_time(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out)
 {
-    return ns_cohort_each_piece(cohort, column, first, n, take_time, out);
+    return read_column(cohort, column, first, n, take_time, out);
 }
 
 /* ---- ids ---- */
@@ -331,7 +341,7 @@ static ns_status take_id_int(const ns_piece *piece)
 
 ns_status ns_cohort_read_id_int(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, int64_t *out)
 {
-    return ns_cohort_each_piece(cohort, column, first, n, take_id_int, out);
+    return read_column(cohort, column, first, n, take_id_int, out);
 }
 
 static ns_status take_id_text(const ns_piece *piece)
@@ -341,7 +351,8 @@ static ns_status take_id_text(const ns_piece *piece)
 
 ns_status ns_cohort_read_id_text(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_texts *out)
 {
-    return ns_cohort_each_piece(cohort, column, first, n, take_id_text, out);
+    ns_want want = {.column = column, .take = take_id_text, .order = NS_IN_ORDER, .out = out};
+    return ns_cohort_read_wants(cohort, &want, 1, first, n);
 }
 
 /* ---- hashes ---- */
@@ -366,20 +377,20 @@ static ns_status hash_numbers(const ns_piece *piece, ns_hash128 *out)
 {
     ns_storage storage = storage_of(piece);
     if (storage == NS_STORED_INT) {
-        int64_t *cells = piece->cohort->scratch;
-        NS_TRY(ns_piece_read(piece, H5T_NATIVE_INT64, cells));
+        int64_t *cells = piece->scratch;
+        NS_TRY(ns_piece_read(piece, NS_AS_INT64, cells));
         for (int64_t i = 0; i < piece->n; i++) out[i] = ns_hash128_of_int(cells[i]);
     } else if (storage == NS_STORED_UINT64) {
-        uint64_t *cells = piece->cohort->scratch;
-        NS_TRY(ns_piece_read(piece, H5T_NATIVE_UINT64, cells));
+        uint64_t *cells = piece->scratch;
+        NS_TRY(ns_piece_read(piece, NS_AS_UINT64, cells));
         for (int64_t i = 0; i < piece->n; i++) {
             char text[24];
             int n = snprintf(text, sizeof text, "%" PRIu64, cells[i]);
             out[i] = ns_hash128_of(text, (size_t)n);
         }
     } else {
-        double *cells = piece->cohort->scratch;
-        NS_TRY(ns_piece_read(piece, H5T_NATIVE_DOUBLE, cells));
+        double *cells = piece->scratch;
+        NS_TRY(ns_piece_read(piece, NS_AS_DOUBLE, cells));
         for (int64_t i = 0; i < piece->n; i++) out[i] = hash_double(cells[i]);
     }
     return NS_OK;
@@ -413,7 +424,7 @@ static ns_status hash_wholes(const ns_piece *piece, ns_hash128 *out)
     return status;
 }
 
-/* The hashes of the common levels, made when first asked for. */
+/* The hashes of the common levels, made when first asked for, before threads need them. */
 static ns_status hash_levels(ns_table_column *column)
 {
     if (column->level_hash != NULL) return NS_OK;
@@ -433,7 +444,6 @@ static ns_status hash_codes(const ns_piece *piece, ns_hash128 *out)
     int32_t *codes = malloc((size_t)piece->n * sizeof *codes);
     if (codes == NULL) return ns_fail(NS_ENOMEM, "no memory to hash %" PRId64 " rows", piece->n);
     ns_status status = piece_codes(piece, codes);
-    if (status == NS_OK) status = hash_levels(piece->column);
     for (int64_t i = 0; i < piece->n && status == NS_OK; i++)
         out[i] = codes[i] < 0 ? MISSING : piece->column->level_hash[codes[i]];
     free(codes);
@@ -460,7 +470,10 @@ static ns_status take_hash(const ns_piece *piece)
 ns_status ns_cohort_read_hash(ns_cohort *cohort, int32_t column, int64_t first, int64_t n, ns_hash128 *out)
 {
     ns_table_column *from = &cohort->columns[column];
-    if (from->matrix_at < 0) return ns_cohort_each_piece(cohort, column, first, n, take_hash, out);
+    if (from->matrix_at < 0) {
+        if (from->shown.kind == NS_COL_CATEGORY && from->prepared) NS_TRY(hash_levels(from));
+        return read_column(cohort, column, first, n, take_hash, out);
+    }
     /* A column of /x passes through float32, as a feature does. */
     float values[4096];
     for (int64_t at = 0; at < n; at += 4096) {
@@ -469,4 +482,50 @@ ns_status ns_cohort_read_hash(ns_cohort *cohort, int32_t column, int64_t first, 
         for (int64_t i = 0; i < rows; i++) out[at + i] = hash_double((double)values[i]);
     }
     return NS_OK;
+}
+
+/* ---- several columns ---- */
+
+static ns_take take_of(ns_read_as as)
+{
+    switch (as) {
+    case NS_READ_CODES:
+        return take_codes;
+    case NS_READ_TIME:
+        return take_time;
+    case NS_READ_HASH:
+        return take_hash;
+    case NS_READ_ID_INT:
+        return take_id_int;
+    case NS_READ_NUMBER:
+        break;
+    }
+    return take_number;
+}
+
+/* Columns of /x share a window, and are read one after the other. */
+static ns_status read_matrix_columns(ns_cohort *cohort, const ns_column_read *reads, int32_t n_reads, int64_t first, int64_t n)
+{
+    for (int32_t i = 0; i < n_reads; i++) {
+        if (reads[i].as == NS_READ_HASH)
+            NS_TRY(ns_cohort_read_hash(cohort, reads[i].column, first, n, reads[i].out));
+        else
+            NS_TRY(ns_cohort_read_number(cohort, reads[i].column, first, n, reads[i].out));
+    }
+    return NS_OK;
+}
+
+ns_status ns_cohort_read_columns(ns_cohort *cohort, const ns_column_read *reads, int32_t n_reads, int64_t first, int64_t n)
+{
+    if (cohort->layout == NS_LAYOUT_MATRIX) return read_matrix_columns(cohort, reads, n_reads, first, n);
+    ns_want *wants = malloc(((size_t)n_reads + 1) * sizeof *wants);
+    ns_status status = wants == NULL ? ns_fail(NS_ENOMEM, "no memory to read %d columns", n_reads) : NS_OK;
+    for (int32_t i = 0; i < n_reads && status == NS_OK; i++) {
+        ns_table_column *column = &cohort->columns[reads[i].column];
+        wants[i] = (ns_want){.column = reads[i].column, .take = take_of(reads[i].as), .out = reads[i].out};
+        if (reads[i].as == NS_READ_HASH && column->shown.kind == NS_COL_CATEGORY && column->prepared) status = hash_levels(column);
+    }
+    if (status == NS_OK) status = ns_cohort_read_wants(cohort, wants, n_reads, first, n);
+    free(wants);
+    return status;
 }

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cluster/again.h"
+
 /* ---- messages ---- */
 
 typedef struct reason {
@@ -51,6 +53,48 @@ ns_status ns_hdf5_check(int64_t result, ns_status code, const char *path, const 
     return ns_fail(code, "%s: cannot %s: %s", path, doing, why.text);
 }
 
+/* HDF5 words a system call's failure as "…, errno = 116, error message = '…'". */
+static herr_t take_errno(unsigned n, const H5E_error2_t *error, void *data)
+{
+    static const char mark[] = "errno = ";
+    const char *text = error->desc != NULL ? strstr(error->desc, mark) : NULL;
+    (void)n;
+    if (text != NULL && *(int *)data == 0) *(int *)data = atoi(text + sizeof mark - 1);
+    return 0;
+}
+
+/* Whether HDF5 gave up a call that only wants to be made again: it goes on by itself after an interrupted read or write, but
+   not after such an open, nor where a network file system's handle was out of date. */
+static bool wants_again(int *tries)
+{
+    int left = errno, why = 0; /* of a failed stat HDF5 gives no number */
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_errno, &why);
+    errno = why != 0 ? why : left;
+    return ns_again(tries);
+}
+
+static hid_t open_file(const char *path, hid_t access)
+{
+    hid_t file;
+    int tries = 0;
+    do {
+        errno = 0;
+        file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    } while (file < 0 && wants_again(&tries));
+    return file;
+}
+
+static hid_t create_file(const char *path, hid_t create, hid_t access)
+{
+    hid_t file;
+    int tries = 0;
+    do {
+        errno = 0;
+        file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+    } while (file < 0 && wants_again(&tries));
+    return file;
+}
+
 void ns_h5_quiet(void)
 {
     /* After a close that failed (a full disk) HDF5's own exit handler closes again, and crashes. All files
@@ -66,13 +110,18 @@ void ns_h5_quiet(void)
 static ns_status name_fault(const char *path, ns_status code)
 {
     struct stat facts;
-    if (stat(path, &facts) != 0) {
+    int tries = 0, there;
+    do there = stat(path, &facts);
+    while (there != 0 && ns_again(&tries));
+    if (there != 0) {
         int cause = errno;
         return ns_fail(code, "%s: %s", path, cause == ENOENT ? "no such file" : strerror(cause));
     }
     if (S_ISDIR(facts.st_mode))
         return ns_fail(code, "%s: is a folder, not an HDF5 file (all files in it: %s/*.h5)", path, path);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file;
+    do file = open(path, O_RDONLY | O_CLOEXEC);
+    while (file < 0 && ns_again(&tries));
     if (file < 0) return ns_fail(code, "%s: cannot open: %s", path, strerror(errno));
     close(file);
     if (facts.st_size == 0) return ns_fail(code, "%s: is empty, not an HDF5 file", path);
@@ -91,7 +140,7 @@ ns_status ns_h5_open_read(hid_t *out, const char *path, ns_status code)
         if (access >= 0) H5Pclose(access);
         return status;
     }
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    hid_t file = open_file(path, access);
     ns_status status = NS_OK;
     if (file < 0) {
         reason why = {.text = "HDF5 gives no reason"};
@@ -122,7 +171,7 @@ ns_status ns_h5_create(hid_t *out, const char *path, const char *shown)
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = ns_h5_plain_list(H5P_FILE_CREATE), file = -1;
     if (access >= 0 && create >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0 &&
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0)
-        file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+        file = create_file(path, create, access);
     ns_status status = ns_hdf5_check(file, NS_EIO, shown, "create");
     if (access >= 0) H5Pclose(access);
     if (create >= 0) H5Pclose(create);
@@ -299,11 +348,10 @@ ns_status ns_h5_write_int_attribute(hid_t object, const char *name, int64_t valu
 
 enum { TEXT_PIECE_BYTES = 4 << 20, TEXT_PIECE_ROWS = 65536 };
 
-/* Appends n fixed-length cells of `size` bytes. */
-static ns_status append_fixed(ns_texts *out, const char *cells, size_t size, H5T_str_t padding, int64_t n)
+ns_status ns_h5_append_cells(ns_texts *out, const void *cells, size_t size, H5T_str_t padding, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        const char *cell = cells + (size_t)i * size;
+        const char *cell = (const char *)cells + (size_t)i * size;
         size_t length = size;
         if (padding == H5T_STR_NULLTERM) {
             const char *end = memchr(cell, '\0', size);
@@ -345,7 +393,7 @@ static ns_status read_piece(ns_texts *out, hid_t object, bool is_attribute, hid_
         ns_hdf5_check(read_cells(object, is_attribute, type, first, n, cells), code, path, doing);
     if (status == NS_OK)
         status = variable ? append_variable(out, (char *const *)(void *)cells, n)
-                          : append_fixed(out, cells, size, H5Tget_strpad(type), n);
+                          : ns_h5_append_cells(out, cells, size, H5Tget_strpad(type), n);
     if (variable) {
         hsize_t count = (hsize_t)n;
         hid_t space = H5Screate_simple(1, &count, NULL);

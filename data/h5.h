@@ -71,6 +71,9 @@ ns_status ns_h5_read_texts(ns_texts *out, hid_t dataset, int64_t first, int64_t 
 ns_status ns_h5_read_attribute_texts(ns_texts *out, hid_t attribute, const char *path, const char *what,
                                      ns_status code);
 
+/* Appends n fixed-length cells of `size` bytes that lie one after another, without their padding. NS_ENOMEM. */
+ns_status ns_h5_append_cells(ns_texts *out, const void *cells, size_t size, H5T_str_t padding, int64_t n);
+
 /* A fixed-length UTF-8 string type padded with zeros; -1 on failure. n_bytes >= 1. */
 hid_t ns_h5_text_type(int64_t n_bytes);
 

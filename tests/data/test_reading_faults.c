@@ -1,0 +1,213 @@
+/*
+ * A system that reads badly: pread gives a few bytes at a time, is interrupted, answers ESTALE for a while, fails for good, or
+ * the file ends early. The program's own calls of pread come here (the linker's --wrap; pread64 is its name with 64-bit offsets); HDF5's do not. Also the parts of
+ * decoding alone: filters undone, byte orders, odd lengths.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <mpi.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "data/h5.h"
+#include "data/inflate.h"
+#include "data/native.h"
+#include "data/pread.h"
+#include "tests/check.h"
+#include "tests/data/both_ways.h"
+
+enum { N = 4000 };
+
+static enum { SOUND, SHORT, INTERRUPTED, STALE, STALE_FOREVER, BROKEN } fault;
+static int n_calls;
+
+ssize_t __real_pread64(int descriptor, void *bytes, size_t n, off_t offset);
+ssize_t __wrap_pread64(int descriptor, void *bytes, size_t n, off_t offset);
+
+static ssize_t fail_with(int code)
+{
+    errno = code;
+    return -1;
+}
+
+ssize_t __wrap_pread64(int descriptor, void *bytes, size_t n, off_t offset)
+{
+    int call = __atomic_fetch_add(&n_calls, 1, __ATOMIC_RELAXED);
+    switch (fault) {
+    case SHORT:
+        n = n > 7 ? 1 + (size_t)call % 997 % n : n;
+        break;
+    case INTERRUPTED:
+        if (call % 3 != 0) return fail_with(EINTR);
+        break;
+    case STALE:
+        if (call % 3 != 0) return fail_with(ESTALE);
+        break;
+    case STALE_FOREVER:
+        return fail_with(ESTALE);
+    case BROKEN:
+        return fail_with(EIO);
+    case SOUND:
+        break;
+    }
+    return __real_pread64(descriptor, bytes, n, offset);
+}
+
+static char path[] = "/tmp/nightshift-faults-XXXXXX";
+
+static void write_cohort(void)
+{
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), list = H5Pcreate(H5P_DATASET_CREATE);
+    hsize_t n = N, chunk = 300;
+    float cells[N];
+    for (int i = 0; i < N; i++) cells[i] = (float)(i * 7919 % 1000) / 8;
+    CHECK_OK(ns_h5_write_int_attribute(file, "nightshift_cohort", 1, path));
+    CHECK_OK(ns_h5_write_int_attribute(file, "n_rows", N, path));
+    H5Gclose(H5Gcreate2(file, "columns", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    hid_t space = H5Screate_simple(1, &n, NULL);
+    H5Pset_chunk(list, 1, &chunk);
+    H5Pset_shuffle(list);
+    H5Pset_deflate(list, 1);
+    const char *const links[] = {"/columns/packed", "/columns/plain"};
+    for (int i = 0; i < 2; i++) {
+        hid_t set = H5Dcreate2(file, links[i], H5T_IEEE_F32LE, space, H5P_DEFAULT, i == 0 ? list : H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, cells) >= 0);
+        H5Dclose(set);
+    }
+    H5Sclose(space);
+    H5Pclose(list);
+    H5Fclose(file);
+}
+
+static void goes_on_after_short_and_interrupted_reads(void **state)
+{
+    (void)state;
+    write_cohort();
+    fault = SHORT;
+    check_both_ways(path, ALL_FAST);
+    fault = INTERRUPTED;
+    check_both_ways(path, ALL_FAST);
+    fault = SOUND;
+}
+
+static void waits_for_a_stale_handle(void **state)
+{
+    (void)state;
+    int file = open(path, O_RDONLY);
+    char bytes[4000];
+    fault = STALE;
+    n_calls = 1;
+    assert_true(ns_pread(file, bytes, sizeof bytes, 0));
+    assert_memory_equal(bytes, "\x89HDF", 4);
+    fault = STALE_FOREVER;
+    n_calls = 0;
+    assert_false(ns_pread(file, bytes, sizeof bytes, 0));
+    assert_int_equal(errno, ESTALE);
+    assert_true(n_calls > 3); /* it was tried again, and came to an end */
+    fault = SOUND;
+    off_t end = lseek(file, 0, SEEK_END);
+    assert_false(ns_pread(file, bytes, 10, (int64_t)end - 5));
+    assert_int_equal(errno, 0);
+    close(file);
+}
+
+/* What cannot be read past HDF5 is read through it, and words its own failure. */
+static void falls_back_on_hdf5(void **state)
+{
+    (void)state;
+    fault = BROKEN;
+    check_both_ways(path, NONE_FAST);
+    fault = SOUND;
+}
+
+/* ---- decoding alone ---- */
+
+static void undoes_shuffle_of_any_width(void **state)
+{
+    (void)state;
+    enum { MOST = 1100 };
+    unsigned char in[MOST], out[MOST + 1], want[MOST];
+    for (int i = 0; i < MOST; i++) in[i] = (unsigned char)(i * 31 + i / 7);
+    for (size_t width = 0; width <= 17; width++)
+        for (size_t n = 0; n <= MOST; n += n < 40 ? 1 : 53) {
+            size_t elements = width > 1 ? n / width : 0;
+            memcpy(want, in, n);
+            if (elements > 1)
+                for (size_t i = 0; i < elements; i++)
+                    for (size_t b = 0; b < width; b++) want[i * width + b] = in[b * elements + i];
+            memset(out, 0xee, sizeof out);
+            ns_unshuffle(out, in, n, width);
+            if (n > 0) assert_memory_equal(out, want, n);
+            assert_int_equal(out[n], 0xee);
+        }
+}
+
+/* Streams that are cut, lengthened, or of another size. */
+static void refuses_damaged_chunks(void **state)
+{
+    (void)state;
+    ns_decoder *decoder;
+    CHECK_OK(ns_decoder_create(&decoder));
+    /* 100 bytes of 'a', by zlib */
+    const unsigned char stream[] = {0x78, 0x9c, 0x4b, 0x4c, 0xa4, 0x3d, 0x00, 0x00, 0x7a, 0x47, 0x25, 0xe5};
+    unsigned char cells[200];
+    ns_pipeline deflated = {.n = 1, .filter = {NS_FILTER_DEFLATE}}, checked = {.n = 1, .filter = {NS_FILTER_FLETCHER32}};
+    ns_pipeline both = {.n = 2, .filter = {NS_FILTER_DEFLATE, NS_FILTER_FLETCHER32}}, none = {0};
+    memset(cells, 0, sizeof cells);
+    assert_true(ns_decode(decoder, &deflated, 0, stream, sizeof stream, cells, 100));
+    for (int i = 0; i < 100; i++) assert_int_equal(cells[i], 'a');
+    assert_false(ns_decode(decoder, &deflated, 0, stream, sizeof stream, cells, 99));
+    assert_false(ns_decode(decoder, &deflated, 0, stream, sizeof stream, cells, 101));
+    for (size_t n = 0; n < sizeof stream; n++) assert_false(ns_decode(decoder, &deflated, 0, stream, n, cells, 100));
+    for (size_t n = 0; n < 5; n++) {
+        assert_false(ns_decode(decoder, &checked, 0, stream, n, cells, 100));
+        assert_false(ns_decode(decoder, &both, 0, stream, n, cells, 100));
+    }
+    assert_true(ns_decode(decoder, &both, 3, cells, 100, cells + 100, 100)); /* neither was applied */
+    assert_false(ns_decode(decoder, &none, 0, stream, sizeof stream, cells, 100));
+    ns_decoder_destroy(&decoder);
+    assert_null(decoder);
+}
+
+static void sums_as_hdf5_does(void **state)
+{
+    (void)state;
+    unsigned char bytes[2001];
+    for (int i = 0; i < 2001; i++) bytes[i] = 0xff;
+    assert_int_equal(ns_fletcher32(bytes, 0), 0);
+    assert_int_equal(ns_fletcher32("\x01\x02", 2), 0x01020102);
+    assert_int_equal(ns_fletcher32("\x01\x02\x03", 3), 0x05040402);
+    assert_int_equal(ns_fletcher32(bytes, 2000), 0xffffffff); /* sums stay within their 32 bits */
+}
+
+static void widens_halves(void **state)
+{
+    (void)state;
+    const uint16_t halves[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x3c00, 0xc000, 0x7bff, 0x7c00, 0xfc00};
+    const float want[] = {0.0f, -0.0f, 0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 1.0f, -2.0f, 65504.0f, 1.0f / 0.0f, -1.0f / 0.0f};
+    float out[10];
+    ns_cell cell = {.class = NS_CELL_FLOAT, .n_bytes = 2};
+    ns_cells_widen(out, NS_AS_FLOAT, halves, &cell, 10, 1);
+    assert_memory_equal(out, want, sizeof want);
+    const uint16_t nan = 0x7e01;
+    ns_cells_widen(out, NS_AS_FLOAT, &nan, &cell, 1, 1);
+    assert_true(out[0] != out[0]);
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    ns_h5_quiet();
+    int file = mkstemp(path);
+    if (file < 0) return 1;
+    close(file);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(goes_on_after_short_and_interrupted_reads), cmocka_unit_test(waits_for_a_stale_handle),
+        cmocka_unit_test(falls_back_on_hdf5), cmocka_unit_test(undoes_shuffle_of_any_width),
+        cmocka_unit_test(refuses_damaged_chunks), cmocka_unit_test(sums_as_hdf5_does), cmocka_unit_test(widens_halves),
+    };
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    MPI_Finalize();
+    return result;
+}
