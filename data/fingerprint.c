@@ -1,7 +1,11 @@
 #include "data/fingerprint.h"
 
-/* Each block's digest has its own place, so threads that add different blocks never meet. Ranks hold whole
- * blocks in rank order: their digests one after the other are the column's. */
+/*
+ * Each block's digest has its own place, so threads that add different blocks never meet. Shards: ranks hold
+ * whole blocks in rank order, and their digests one after the other are the column's. Stripes: only one wave
+ * is held; at its end rank 0 adds the digests of all slabs, which lie in rank order too, to a running hash of
+ * each column.
+ */
 
 #include <assert.h>
 #include <inttypes.h>
@@ -19,10 +23,17 @@ struct ns_fingerprint {
     int32_t n_columns;
     int64_t n_rows_global, n_blocks; /* of all ranks; of this rank */
     ns_shard shard;
-    int64_t slab_blocks; /* striped: blocks of a slab; 0: the shard's rows in one piece */
-    int rank, n_ranks;   /* striped: of the stripes */
-    uint8_t *digests;    /* [n_columns][n_blocks][DIGEST] */
+    ns_stripes stripes;          /* slab_rows 0: the shard's rows in one piece */
+    int64_t wave;                /* striped: how many were ended */
+    uint8_t *digests;            /* [n_columns][n_blocks][DIGEST]; striped: of one slab */
+    uint8_t *wave_digests;       /* striped, rank 0: [n_ranks] of the above */
+    ns_blake2b_stream **running; /* striped, rank 0: [n_columns] */
 };
+
+static bool is_striped(const ns_fingerprint *it)
+{
+    return it->stripes.slab_rows > 0;
+}
 
 /* n * n_bytes of zeros and never NULL for 0 of them; NULL where that is more than memory can hold. */
 static void *zeros(int64_t n, size_t n_bytes)
@@ -71,15 +82,22 @@ ns_status ns_fingerprint_create_striped(ns_fingerprint **out, const char *const 
                                         const ns_stripes *stripes)
 {
     assert(stripes->slab_rows % NS_BLOCK_ROWS == 0);
-    int64_t n_blocks = 0;
-    for (int64_t w = 0; w < ns_n_waves(stripes); w++)
-        n_blocks += ns_n_blocks(ns_wave_piece(stripes, w, stripes->rank).n_rows);
+    int64_t n_blocks = stripes->slab_rows / NS_BLOCK_ROWS;
     NS_TRY(create(out, names, kinds, n_columns, stripes->n_rows, n_blocks));
-    (*out)->shard = (ns_shard){.first_row = 0, .n_rows = stripes->n_rows};
-    (*out)->slab_blocks = stripes->slab_rows / NS_BLOCK_ROWS;
-    (*out)->rank = stripes->rank;
-    (*out)->n_ranks = stripes->n_ranks;
-    return NS_OK;
+    ns_fingerprint *it = *out;
+    it->shard = (ns_shard){.first_row = 0, .n_rows = stripes->n_rows};
+    it->stripes = *stripes;
+    if (stripes->rank != 0) return NS_OK;
+    it->wave_digests = zeros((int64_t)stripes->n_ranks * n_blocks, DIGEST * ((size_t)n_columns + 1));
+    it->running = zeros(n_columns, sizeof *it->running);
+    bool lacking = it->wave_digests == NULL || it->running == NULL;
+    for (int32_t i = 0; i < n_columns && !lacking; i++) {
+        it->running[i] = ns_blake2b_begin();
+        lacking = it->running[i] == NULL;
+    }
+    if (!lacking) return NS_OK;
+    ns_fingerprint_destroy(out);
+    return ns_fail(NS_ENOMEM, "no memory for the fingerprint of %" PRId32 " columns", n_columns);
 }
 
 void ns_fingerprint_destroy(ns_fingerprint **fingerprint)
@@ -89,26 +107,21 @@ void ns_fingerprint_destroy(ns_fingerprint **fingerprint)
     for (int32_t i = 0; i < it->n_columns; i++) free(it->names[i]);
     free(it->names);
     free(it->kinds);
+    for (int32_t i = 0; it->running != NULL && i < it->n_columns; i++) ns_blake2b_abandon(&it->running[i]);
+    free(it->running);
+    free(it->wave_digests);
     free(it->digests);
     free(it);
     *fingerprint = NULL;
 }
 
-/* Which of its owner's blocks a striped block of the table is, and who its owner is. */
-static int64_t striped_place(const ns_fingerprint *it, int64_t block, int *owner)
-{
-    int64_t slab = block / it->slab_blocks;
-    *owner = (int)(slab % it->n_ranks);
-    return slab / it->n_ranks * it->slab_blocks + block % it->slab_blocks;
-}
-
 /* Where the digest of the block that begins at a row belongs. */
 static uint8_t *digest_at(const ns_fingerprint *it, int32_t column, int64_t row)
 {
-    int64_t block = (row - it->shard.first_row) / NS_BLOCK_ROWS;
-    int owner = it->rank;
-    if (it->slab_blocks > 0) block = striped_place(it, block, &owner);
-    assert(owner == it->rank && block < it->n_blocks);
+    int64_t first = it->shard.first_row;
+    if (is_striped(it)) first = ns_wave_piece(&it->stripes, it->wave, it->stripes.rank).first_row;
+    int64_t block = (row - first) / NS_BLOCK_ROWS;
+    assert(row >= first && block < it->n_blocks);
     return it->digests + (size_t)(column * it->n_blocks + block) * DIGEST;
 }
 
@@ -172,7 +185,6 @@ typedef struct gathering {
     int *n_blocks, *first; /* [n_ranks] */
     int64_t n_blocks_all;
     uint8_t *blocks;   /* [n_blocks_all][DIGEST] of one column, rank after rank */
-    uint8_t *ordered;  /* the same in the table's order; striped only */
     uint8_t *labelled; /* name 0 kind 0 digest of one column */
     int32_t *order;    /* columns by name */
 } gathering;
@@ -182,7 +194,6 @@ static void release(gathering *g)
     free(g->n_blocks);
     free(g->first);
     free(g->blocks);
-    free(g->ordered);
     free(g->labelled);
     free(g->order);
 }
@@ -195,12 +206,11 @@ static ns_status prepare(gathering *g, const ns_fingerprint *it, int n_ranks)
     g->n_blocks_all = ns_n_blocks(it->n_rows_global);
     g->n_blocks = zeros(n_ranks, sizeof *g->n_blocks);
     g->first = zeros(n_ranks, sizeof *g->first);
-    g->blocks = zeros(g->n_blocks_all, DIGEST);
-    g->ordered = it->slab_blocks > 0 ? zeros(g->n_blocks_all, DIGEST) : NULL;
+    g->blocks = zeros(is_striped(it) ? 0 : g->n_blocks_all, DIGEST);
     g->labelled = malloc(longest + 64 + DIGEST);
     g->order = zeros(it->n_columns, sizeof *g->order);
     if (g->n_blocks == NULL || g->first == NULL || g->blocks == NULL || g->labelled == NULL ||
-        (it->slab_blocks > 0 && g->ordered == NULL) || g->order == NULL)
+        g->order == NULL)
         return ns_fail(NS_ENOMEM, "no memory to gather the fingerprint of %" PRId64 " blocks",
                        g->n_blocks_all);
     return NS_OK;
@@ -212,14 +222,10 @@ static void finish_column(const gathering *g, const ns_fingerprint *it, int32_t 
     size_t n_name = strlen(it->names[column]) + 1, n_kind = strlen(kind) + 1;
     memcpy(g->labelled, it->names[column], n_name);
     memcpy(g->labelled + n_name, kind, n_kind);
-    for (int64_t i = 0; it->slab_blocks > 0 && i < g->n_blocks_all; i++) {
-        int owner;
-        int64_t place = striped_place(it, i, &owner);
-        memcpy(g->ordered + (size_t)i * DIGEST, g->blocks + (size_t)(g->first[owner] + place) * DIGEST,
-               DIGEST);
-    }
-    const uint8_t *blocks = it->slab_blocks > 0 ? g->ordered : g->blocks;
-    ns_blake2b(g->labelled + n_name + n_kind, blocks, (size_t)g->n_blocks_all * DIGEST);
+    if (is_striped(it))
+        ns_blake2b_end(&it->running[column], g->labelled + n_name + n_kind);
+    else
+        ns_blake2b(g->labelled + n_name + n_kind, g->blocks, (size_t)g->n_blocks_all * DIGEST);
     ns_blake2b(digest, g->labelled, n_name + n_kind + DIGEST);
 }
 
@@ -245,11 +251,51 @@ static void finish_table(const gathering *g, const ns_fingerprint *it, const uin
     ns_blake2b(digest, in_order, (size_t)it->n_columns * DIGEST);
 }
 
+void ns_fingerprint_end_wave(ns_fingerprint *fingerprint, MPI_Comm comm)
+{
+    ns_fingerprint *it = fingerprint;
+    const ns_stripes *s = &it->stripes;
+    size_t column_bytes = (size_t)it->n_blocks * DIGEST, slab_bytes = (size_t)it->n_columns * column_bytes;
+    MPI_Datatype column;
+    MPI_Type_contiguous((int)column_bytes, MPI_BYTE, &column);
+    MPI_Type_commit(&column);
+    MPI_Gather(it->digests, it->n_columns, column, it->wave_digests, it->n_columns, column, 0, comm);
+    MPI_Type_free(&column);
+    for (int r = 0; s->rank == 0 && r < s->n_ranks; r++) {
+        int64_t n = ns_n_blocks(ns_wave_piece(s, it->wave, r).n_rows);
+        for (int32_t i = 0; i < it->n_columns; i++)
+            ns_blake2b_add(it->running[i],
+                           it->wave_digests + (size_t)r * slab_bytes + (size_t)i * column_bytes,
+                           (size_t)n * DIGEST);
+    }
+    it->wave++;
+}
+
+/* Digests of all columns' rows, gathered or running, into found. Collective. */
+static void finish_columns(gathering *g, ns_fingerprint *it, uint8_t *found, MPI_Datatype digest_type,
+                           MPI_Comm comm)
+{
+    int rank, n_ranks, mine = (int)it->n_blocks; /* 2^31 blocks are 2^41 rows on one rank */
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    assert(!is_striped(it) || it->wave == ns_n_waves(&it->stripes));
+    MPI_Gather(&mine, 1, MPI_INT, g->n_blocks, 1, MPI_INT, 0, comm);
+    for (int i = 1; rank == 0 && i < n_ranks; i++) g->first[i] = g->first[i - 1] + g->n_blocks[i - 1];
+    assert(rank != 0 || is_striped(it) ||
+           g->first[n_ranks - 1] + g->n_blocks[n_ranks - 1] == g->n_blocks_all);
+    for (int32_t i = 0; i < it->n_columns; i++) {
+        if (!is_striped(it))
+            MPI_Gatherv(it->digests + (size_t)(i * it->n_blocks) * DIGEST, mine, digest_type, g->blocks,
+                        g->n_blocks, g->first, digest_type, 0, comm);
+        if (rank == 0) finish_column(g, it, i, found + (size_t)i * DIGEST);
+    }
+}
+
 ns_status ns_fingerprint_finish(ns_fingerprint *fingerprint, char (*digests)[65], char table[65],
                                 MPI_Comm comm)
 {
     ns_fingerprint *it = fingerprint;
-    int rank, n_ranks, mine = (int)it->n_blocks; /* 2^31 blocks are 2^41 rows on one rank */
+    int rank, n_ranks;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &n_ranks);
     gathering g = {0};
@@ -263,14 +309,7 @@ ns_status ns_fingerprint_finish(ns_fingerprint *fingerprint, char (*digests)[65]
     MPI_Datatype digest_type;
     MPI_Type_contiguous(DIGEST, MPI_BYTE, &digest_type);
     MPI_Type_commit(&digest_type);
-    MPI_Gather(&mine, 1, MPI_INT, g.n_blocks, 1, MPI_INT, 0, comm);
-    for (int i = 1; rank == 0 && i < n_ranks; i++) g.first[i] = g.first[i - 1] + g.n_blocks[i - 1];
-    assert(rank != 0 || g.first[n_ranks - 1] + g.n_blocks[n_ranks - 1] == g.n_blocks_all);
-    for (int32_t i = 0; i < it->n_columns; i++) {
-        MPI_Gatherv(it->digests + (size_t)(i * it->n_blocks) * DIGEST, mine, digest_type, g.blocks,
-                    g.n_blocks, g.first, digest_type, 0, comm);
-        if (rank == 0) finish_column(&g, it, i, found + (size_t)i * DIGEST);
-    }
+    finish_columns(&g, it, found, digest_type, comm);
     uint8_t *whole = found + (size_t)it->n_columns * DIGEST;
     if (rank == 0) finish_table(&g, it, found, whole + DIGEST, whole);
     MPI_Bcast(found, it->n_columns + 1, digest_type, 0, comm);

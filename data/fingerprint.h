@@ -26,18 +26,22 @@ typedef struct ns_fingerprint ns_fingerprint;
 /* columns in any order; names and kinds are copied. shard: the rows this rank will add. Local. NS_ENOMEM. */
 ns_status ns_fingerprint_create(ns_fingerprint **out, const char *const *names, const ns_column_kind *kinds, int32_t n_columns,
                                 int64_t n_rows_global, ns_shard shard);
-/* The same for rows that are dealt out in waves of slabs (data/stripes.h). Local. NS_ENOMEM. */
+/* The same for rows that are dealt out in waves of slabs (data/stripes.h). Rows are added wave by wave, in their order, and
+   ns_fingerprint_end_wave ends each: memory does not grow with the table. Local. NS_ENOMEM. */
 ns_status ns_fingerprint_create_striped(ns_fingerprint **out, const char *const *names, const ns_column_kind *kinds,
                                         int32_t n_columns, const ns_stripes *stripes);
 void ns_fingerprint_destroy(ns_fingerprint **fingerprint);
 
 /* Adds rows [first, first + n) of column index `column`: first and, unless it ends the shard or table, n are multiples of 1,024. Each
-   row once, in any order of calls. Local; different columns and ranges may be added from different threads. Cannot fail. */
+   row once, in any order of calls (striped: within its wave). Local; different columns and ranges may be added from different threads. Cannot fail. */
 void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const float *values);
 void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const uint64_t *words);
 
+/* Striped only: every rank has added its slab of the wave, all columns of it; each wave once, from 0 on. Collective. */
+void ns_fingerprint_end_wave(ns_fingerprint *fingerprint, MPI_Comm comm);
+
 /*
- * Gathers block digests; the shards of all ranks cover the table once, in rank order, or all are striped alike.
+ * Gathers block digests; the shards of all ranks cover the table once, in rank order, or all waves of all ranks were ended.
  *   digests  out  [n_columns][65] hex, in the order given to create
  *   table    out  [65] hex
  * Collective: the same on every rank. NS_ENOMEM.

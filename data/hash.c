@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sodium.h>
+#include <stdlib.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -25,6 +26,35 @@ void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes)
 {
     pthread_once(&once, start_sodium);
     crypto_generichash(digest, 32, bytes, n_bytes, NULL, 0);
+}
+
+struct ns_blake2b_stream {
+    crypto_generichash_state state; /* aligned to 64 bytes */
+};
+
+ns_blake2b_stream *ns_blake2b_begin(void)
+{
+    pthread_once(&once, start_sodium);
+    ns_blake2b_stream *stream = aligned_alloc(64, (sizeof *stream + 63) / 64 * 64);
+    if (stream != NULL) crypto_generichash_init(&stream->state, NULL, 0, 32);
+    return stream;
+}
+
+void ns_blake2b_add(ns_blake2b_stream *stream, const void *bytes, size_t n_bytes)
+{
+    crypto_generichash_update(&stream->state, bytes, n_bytes);
+}
+
+void ns_blake2b_end(ns_blake2b_stream **stream, uint8_t digest[32])
+{
+    crypto_generichash_final(&(*stream)->state, digest, 32);
+    ns_blake2b_abandon(stream);
+}
+
+void ns_blake2b_abandon(ns_blake2b_stream **stream)
+{
+    free(*stream);
+    *stream = NULL;
 }
 
 uint64_t ns_hash64(const char *text, size_t n_bytes)

@@ -1,6 +1,6 @@
 #ifndef NIGHTSHIFT_DATA_HASH_H
 #define NIGHTSHIFT_DATA_HASH_H
-/* Hashes of libsodium under the names that this project uses. All are local and cannot fail. */
+/* Hashes of libsodium under the names that this project uses. All are local and, where nothing is said, cannot fail. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +18,13 @@ uint64_t ns_hash64_of_int(int64_t value);
 ns_hash128 ns_hash128_of_int(int64_t value);
 
 void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes);
+
+/* The same over bytes that come one part after another: begin, add…, end. Freed by end and by abandon; NULL is passed over. */
+typedef struct ns_blake2b_stream ns_blake2b_stream;
+ns_blake2b_stream *ns_blake2b_begin(void); /* NULL: no memory */
+void ns_blake2b_add(ns_blake2b_stream *stream, const void *bytes, size_t n_bytes);
+void ns_blake2b_end(ns_blake2b_stream **stream, uint8_t digest[32]);
+void ns_blake2b_abandon(ns_blake2b_stream **stream);
 
 /* Lower-case hex of SHA-256 with its terminating 0. */
 void ns_sha256_hex(char hex[65], const void *bytes, size_t n_bytes);

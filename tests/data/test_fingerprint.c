@@ -175,10 +175,11 @@ static void test_striped(void **state)
             MPI_Comm_size(MPI_COMM_WORLD, &stripes.n_ranks);
             ns_fingerprint *fingerprint;
             CHECK_OK(ns_fingerprint_create_striped(&fingerprint, names, kinds, N_COLUMNS, &stripes));
-            for (int64_t w = ns_n_waves(&stripes) - 1; w >= 0; w--) {
+            for (int64_t w = 0; w < ns_n_waves(&stripes); w++) {
                 ns_piece piece = ns_wave_piece(&stripes, w, stripes.rank);
                 ns_shard rows = {.first_row = piece.first_row, .n_rows = piece.n_rows};
-                for (int32_t c = 0; c < N_COLUMNS; c++) add_column(fingerprint, c, rows, 2048);
+                for (int32_t c = N_COLUMNS - 1; c >= 0; c--) add_column(fingerprint, c, rows, 2048);
+                ns_fingerprint_end_wave(fingerprint, MPI_COMM_WORLD);
             }
             CHECK_OK(ns_fingerprint_finish(fingerprint, got, got_table, MPI_COMM_WORLD));
             for (int c = 0; c < N_COLUMNS; c++) assert_string_equal(got[c], want[c]);
