@@ -1,12 +1,13 @@
 /*
- * One column at a time. Cells gather in a buffer of one chunk; a data set is made when its first chunk is
- * full or its column ends, so that a small table has one small chunk. Texts of a column gather whole, since
- * their type needs the longest. On a full disk H5Dwrite, H5Fflush and H5Fclose may all succeed while H5Dclose
+ * One column at a time. Cells gather in chunks, several of which are packed at once by threads; a data set is
+ * made when they are full or its column ends, so that a small table has one small chunk. Texts of a column
+ * gather whole where their longest is not known. On a full disk H5Dwrite, H5Fflush and H5Fclose may all succeed while H5Dclose
  * fails: every return code counts, and after the first failure nothing is renamed.
  */
 #include "data/cohort_writer.h"
 
 #include <inttypes.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,14 @@
 
 #include "cluster/lock.h"
 #include "cluster/stop.h"
+#include "data/packer.h"
 #include "data/cohort_private.h"
 #include "data/durable.h"
 
 static const int64_t DEFAULT_CHUNK_ROWS = 65536, MAX_CHUNK_BYTES = (int64_t)64 << 20;
 static const char LABEL[] = "cohort";
+enum { MAX_CHUNKS = 32 };
+static const int64_t CHUNKS_BYTES = (int64_t)16 << 20; /* at once; one chunk may have more */
 
 struct ns_cohort_writer {
     char *path, *temporary;
@@ -32,9 +36,12 @@ struct ns_cohort_writer {
     char *name; /* of the column last begun */
     ns_column_kind kind;
     bool is_text, in_column, wants_levels;
-    hid_t dataset; /* -1 until its first chunk is full */
-    int64_t n_written, n_buffered;
-    char *buffer; /* [chunk_rows] cells of at most 8 bytes */
+    hid_t dataset; /* -1 until its first chunks are full */
+    int64_t n_written;
+    ns_packer_chunk chunks[MAX_CHUNKS];
+    int n_chunks, at_chunk;     /* that a column uses, of them full */
+    ns_packer_layout layout;     /* of the column */
+    int64_t text_bytes;         /* of a text column whose longest text is known; 0: it is not */
     ns_texts texts;
     char *unit, *description;
 };
@@ -75,8 +82,7 @@ static ns_status open_here(ns_cohort_writer *writer, const char *path)
     size_t room = strlen(path) + 40;
     writer->path = copy_text(path);
     writer->temporary = malloc(room);
-    writer->buffer = malloc((size_t)writer->chunk_rows * sizeof(int64_t));
-    if (writer->path == NULL || writer->temporary == NULL || writer->buffer == NULL)
+    if (writer->path == NULL || writer->temporary == NULL)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", path);
     snprintf(writer->temporary, room, "%s.lock", path);
     NS_TRY(ns_lock_take(&writer->lock, writer->temporary, "the cohort file", NULL, 0));
@@ -139,18 +145,6 @@ static hid_t file_type(const ns_cohort_writer *writer)
     }
 }
 
-static hid_t memory_type(const ns_cohort_writer *writer)
-{
-    switch (writer->kind) {
-    case NS_COL_NUMBER:
-        return H5T_NATIVE_FLOAT;
-    case NS_COL_CATEGORY:
-        return H5T_NATIVE_INT32;
-    default:
-        return H5T_NATIVE_INT64;
-    }
-}
-
 static ns_status label_column(const ns_cohort_writer *writer)
 {
     NS_TRY(
@@ -161,23 +155,55 @@ static ns_status label_column(const ns_cohort_writer *writer)
     return ns_h5_write_text_attribute(writer->dataset, "description", writer->description, writer->path);
 }
 
-static ns_status flush_buffer(ns_cohort_writer *writer)
+/* How a column's cells lie in chunks, and how many are packed at once. */
+static void lay_out(ns_cohort_writer *writer, int64_t cell_bytes, int64_t chunk_rows)
 {
-    hsize_t size = (hsize_t)(writer->n_written + writer->n_buffered);
+    int64_t n = CHUNKS_BYTES / (cell_bytes * chunk_rows), threads = omp_get_max_threads();
+    writer->layout = (ns_packer_layout){cell_bytes, chunk_rows, 0, writer->deflate};
+    if (n > 2 * threads) n = 2 * threads;
+    writer->n_chunks = n < 1 ? 1 : n > MAX_CHUNKS ? MAX_CHUNKS : (int)n;
+    writer->at_chunk = 0;
+}
+
+/* Packs and writes the chunks that are full, or at the end of a column the last one too. */
+static ns_status flush_chunks(ns_cohort_writer *writer)
+{
+    int n = writer->at_chunk;
+    int64_t rows = 0;
+    if (n < writer->n_chunks && writer->chunks[n].n_rows > 0) n++;
     if (writer->dataset < 0) {
-        NS_TRY(
-            make_dataset(&writer->dataset, writer, writer->columns, file_type(writer), writer->n_buffered));
+        int64_t first = writer->chunks[0].n_rows;
+        NS_TRY(make_dataset(&writer->dataset, writer, writer->columns, file_type(writer), first));
         NS_TRY(label_column(writer));
-    } else {
-        NS_TRY(check(writer, H5Dset_extent(writer->dataset, &size), "extend a data set"));
+        writer->layout.n_rows = first;
+        if (first < writer->layout.chunk_rows) writer->layout.chunk_rows = first < 1 ? 1 : first;
     }
-    NS_TRY(check(writer,
-                 ns_h5_write_rows(writer->dataset, memory_type(writer), writer->n_written, writer->n_buffered,
-                                  writer->buffer),
-                 "write rows"));
-    writer->n_written += writer->n_buffered;
-    writer->n_buffered = 0;
+    for (int i = 0; i < n; i++) rows += writer->chunks[i].n_rows;
+    NS_TRY(ns_packer_write(writer->chunks, n, writer->dataset, writer->n_written, &writer->layout, writer->path));
+    writer->n_written += rows;
+    writer->at_chunk = 0;
     return NS_OK;
+}
+
+/* A place for so many cells of the chunk in work as fit; *n is cut down to them. */
+static ns_status next_place(ns_cohort_writer *writer, char **place, int64_t *n)
+{
+    const ns_packer_layout *layout = &writer->layout;
+    ns_packer_chunk *chunk = &writer->chunks[writer->at_chunk];
+    if (*n > layout->chunk_rows - chunk->n_rows) *n = layout->chunk_rows - chunk->n_rows;
+    /* a small table takes little */
+    int64_t needed = (chunk->n_rows + *n) * layout->cell_bytes, whole = layout->chunk_rows * layout->cell_bytes;
+    if (needed > chunk->room_raw) NS_TRY(ns_packer_room(chunk, needed * 2 < whole ? needed * 2 : whole));
+    *place = chunk->raw + chunk->n_rows * layout->cell_bytes;
+    return NS_OK;
+}
+
+static ns_status took_place(ns_cohort_writer *writer, int64_t n)
+{
+    ns_packer_chunk *chunk = &writer->chunks[writer->at_chunk];
+    chunk->n_rows += n;
+    if (chunk->n_rows < writer->layout.chunk_rows) return NS_OK;
+    return ++writer->at_chunk == writer->n_chunks ? flush_chunks(writer) : NS_OK;
 }
 
 static int64_t longest(const ns_texts *texts)
@@ -216,13 +242,15 @@ static ns_status end_column(ns_cohort_writer *writer)
 {
     if (!writer->in_column) return NS_OK;
     writer->in_column = false;
-    if (writer->is_text) {
+    if (writer->is_text && writer->text_bytes > 0) {
+        if (writer->at_chunk > 0 || writer->chunks[0].n_rows > 0) NS_TRY(flush_chunks(writer));
+    } else if (writer->is_text) {
         NS_TRY(write_texts(&writer->dataset, writer, writer->columns, &writer->texts));
         NS_TRY(label_column(writer));
         writer->n_written = writer->texts.n;
         ns_texts_clear(&writer->texts);
-    } else if (writer->n_buffered > 0 || writer->dataset < 0) {
-        NS_TRY(flush_buffer(writer));
+    } else if (writer->at_chunk > 0 || writer->chunks[0].n_rows > 0 || writer->dataset < 0) {
+        NS_TRY(flush_chunks(writer));
     }
     NS_TRY(close_dataset(writer, &writer->dataset));
     if (writer->n_rows < 0) writer->n_rows = writer->n_written;
@@ -253,7 +281,8 @@ static ns_status begin_column(ns_cohort_writer *writer, const char *name, ns_col
     writer->is_text = is_text && kind == NS_COL_ID;
     writer->in_column = true;
     writer->wants_levels = kind == NS_COL_CATEGORY;
-    writer->n_written = writer->n_buffered = 0;
+    writer->n_written = writer->text_bytes = 0;
+    lay_out(writer, (int64_t)H5Tget_size(file_type(writer)), writer->chunk_rows);
     return NS_OK;
 }
 
@@ -277,12 +306,13 @@ static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, con
     NS_TRY(ns_stop_check());
     const char *from = cells;
     while (n > 0) {
-        int64_t room = writer->chunk_rows - writer->n_buffered, rows = n < room ? n : room;
-        memcpy(writer->buffer + (size_t)writer->n_buffered * size, from, (size_t)rows * size);
-        writer->n_buffered += rows;
+        char *place = NULL;
+        int64_t rows = n;
+        NS_TRY(next_place(writer, &place, &rows));
+        memcpy(place, from, (size_t)rows * size);
         from += (size_t)rows * size;
         n -= rows;
-        if (writer->n_buffered == writer->chunk_rows) NS_TRY(flush_buffer(writer));
+        NS_TRY(took_place(writer, rows));
     }
     return NS_OK;
 }
@@ -307,10 +337,51 @@ ns_status ns_cohort_writer_id_ints(ns_cohort_writer *writer, const int64_t *ids,
     return note(writer, append_cells(writer, NS_COL_ID, ids, sizeof *ids, n));
 }
 
+/* The data set of a text column is made here, as large as it will be. */
+static ns_status set_text_size(ns_cohort_writer *writer, int64_t n_bytes, int64_t n_rows)
+{
+    if (!writer->in_column || !writer->is_text || writer->texts.n > 0 || writer->text_bytes > 0)
+        return ns_fail(NS_EINVAL, "%s: the size of texts was given where none are expected", writer->path);
+    writer->text_bytes = n_bytes < 1 ? 1 : n_bytes; /* HDF5 has no strings without bytes */
+    hid_t type = ns_h5_text_type(writer->text_bytes);
+    NS_TRY(check(writer, type, "make a text type"));
+    ns_status status = make_dataset(&writer->dataset, writer, writer->columns, type, n_rows);
+    H5Tclose(type);
+    NS_TRY(status);
+    int64_t rows = n_rows < writer->chunk_rows ? n_rows : writer->chunk_rows;
+    int64_t fit = MAX_CHUNK_BYTES / writer->text_bytes;
+    if (rows > fit) rows = fit;
+    lay_out(writer, writer->text_bytes, rows < 1 ? 1 : rows);
+    writer->layout.n_rows = n_rows;
+    return label_column(writer);
+}
+
+ns_status ns_cohort_writer_text_size(ns_cohort_writer *writer, int64_t n_bytes, int64_t n_rows)
+{
+    return note(writer, set_text_size(writer, n_bytes, n_rows));
+}
+
+static ns_status append_sized_texts(ns_cohort_writer *writer, const ns_texts *ids)
+{
+    for (int64_t i = 0; i < ids->n; i++) {
+        int64_t n_bytes, one = 1;
+        char *place = NULL;
+        const char *text = ns_text_at(ids, i, &n_bytes);
+        if (n_bytes > writer->text_bytes) return ns_fail(NS_EINVAL, "%s: a text is longer than was said", writer->path);
+        NS_TRY(next_place(writer, &place, &one));
+        memcpy(place, text, (size_t)n_bytes);
+        memset(place + n_bytes, 0, (size_t)(writer->text_bytes - n_bytes));
+        NS_TRY(took_place(writer, 1));
+    }
+    return NS_OK;
+}
+
 static ns_status append_texts(ns_cohort_writer *writer, const ns_texts *ids)
 {
     if (!writer->in_column || !writer->is_text)
         return ns_fail(NS_EINVAL, "%s: texts were given to a column that is not a text id", writer->path);
+    NS_TRY(ns_stop_check());
+    if (writer->text_bytes > 0) return append_sized_texts(writer, ids);
     for (int64_t i = 0; i < ids->n; i++) {
         int64_t n_bytes;
         const char *text = ns_text_at(ids, i, &n_bytes);
@@ -415,7 +486,7 @@ void ns_cohort_writer_close(ns_cohort_writer **handle)
     ns_lock_release(&writer->lock);
     free(writer->path);
     free(writer->temporary);
-    free(writer->buffer);
+    for (int i = 0; i < MAX_CHUNKS; i++) ns_packer_destroy(&writer->chunks[i]);
     free(writer->name);
     free(writer->unit);
     free(writer->description);

@@ -27,7 +27,12 @@ ns_status ns_cohort_writer_open(ns_cohort_writer **out, const char *path, const 
 ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns_column_kind kind, bool is_text,
                                   const char *unit, const char *description);
 
-/* Append n rows to the column last begun. NS_EIO; NS_EINVAL: the column is of another kind. */
+/* Says of a text id column just begun that it will have n_rows texts of at most n_bytes: it is then written as it comes, not
+   gathered in memory. NS_EIO; NS_EINVAL: another kind of column, or rows were given already. */
+ns_status ns_cohort_writer_text_size(ns_cohort_writer *writer, int64_t n_bytes, int64_t n_rows);
+
+/* Append n rows to the column last begun. NS_EIO; NS_EINVAL: the column is of another kind, or a text is longer
+   than was said. Packing takes OpenMP's threads. */
 ns_status ns_cohort_writer_numbers(ns_cohort_writer *writer, const float *values, int64_t n);
 ns_status ns_cohort_writer_codes(ns_cohort_writer *writer, const int32_t *codes, int64_t n);
 ns_status ns_cohort_writer_times(ns_cohort_writer *writer, const int64_t *times, int64_t n);

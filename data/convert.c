@@ -1,267 +1,336 @@
 #include "data/convert.h"
 
 /*
- * Texts that have codes are converted once each, into a table; rows then look their value up, and only plain
- * texts are converted row by row. Rows go to the writer in blocks of one chunk.
+ * A column is walked run by run. A run is cut at the rows that are left out and at the end of the block that
+ * goes to the writer; what is between is converted in one loop. Codes have their values in a table.
  */
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "data/text_index.h"
 #include "data/values.h"
 
-enum { BLOCK_ROWS = 65536, MAX_WORDS = 160 };
-
-typedef struct value {
-    union {
-        float number;
-        int64_t integer; /* time, int64 id */
-    } is;
-    ns_value_problem problem;
-    bool noted; /* number: whole and rounded. time: without a zone */
-} value;
+enum { BLOCK_ROWS = 65536, MISSING16 = 65535 };
 
 /* A column on its way. */
 typedef struct passage {
     const ns_conversion *what;
     const ns_cells *cells;
-    ns_lines *lines;
     ns_cohort_writer *writer;
-    bool all_whole; /* number: no value has a fraction or exponent */
-    value missing;
-    value *table; /* [texts that have codes] */
-    int64_t n_noted;
+    ns_conversion_counts *counts;
+    union {
+        float *number;
+        int64_t *integer;
+        int32_t *level; /* of a code */
+    } table;
+    void *block; /* [BLOCK_ROWS] of the kind's cells */
+    int64_t n;   /* in it */
+    int64_t row, next_drop; /* index into what->dropped */
 } passage;
 
-static value convert(const passage *p, const char *text, int64_t n_bytes)
+static int64_t code_of(const ns_run *run, int64_t i)
 {
-    value result = p->missing;
-    if (p->what->kind == NS_COL_NUMBER) {
-        ns_number_text number;
-        result.problem = ns_value_number(text, n_bytes, &number);
-        if (result.problem != NS_VALUE_OK) return result;
-        result.is.number = number.value;
-        result.noted = number.whole && !number.fits;
-        if (result.noted && p->all_whole) result.problem = NS_VALUE_INEXACT;
-    } else if (p->what->kind == NS_COL_TIME) {
-        int64_t seconds;
-        bool has_zone = false;
-        if (p->what->format == NULL)
-            result.problem = ns_value_time(text, n_bytes, &seconds, &has_zone);
-        else
-            result.problem = ns_value_time_as(p->what->format, text, n_bytes, &seconds);
-        if (result.problem != NS_VALUE_OK) return result;
-        result.is.integer = seconds;
-        result.noted = !has_zone;
-    } else if (!ns_value_int64(text, n_bytes, &result.is.integer))
-        result.problem = NS_VALUE_NOT_ONE;
-    return result;
+    if (run->form == NS_RUN_CODES32) return ((const int32_t *)run->cells)[i];
+    uint16_t code = ((const uint16_t *)run->cells)[i];
+    return code == MISSING16 ? -1 : code;
 }
 
-/* The problem in words that follow the column's name. */
-static void word_problem(char words[MAX_WORDS], const ns_conversion *what, ns_value_problem problem)
+/* Whether the row is left out; steps over it then. */
+static bool is_dropped(passage *p)
 {
-    const char *said = "is not a plain decimal number";
-    if (problem == NS_VALUE_OUT_OF_RANGE)
-        said = what->kind == NS_COL_NUMBER ? "is a number beyond what float32 holds"
-                                           : "is no day and time from 1800 to 2200";
-    else if (problem == NS_VALUE_FRACTION)
-        said = "has a fraction of a second; times are whole seconds";
-    else if (problem == NS_VALUE_INEXACT)
-        said = "is a whole number that float32 does not hold exactly; kind id or category keeps it";
-    else if (what->kind == NS_COL_TIME && what->format == NULL)
-        said = "is not an ISO 8601 time (2024-03-01, 2024-03-01T08:30:00, with Z or +hh:mm)";
-    else if (what->kind == NS_COL_TIME) {
-        snprintf(words, MAX_WORDS, "is not a time of the form \"%.100s\"", what->format);
-        return;
-    }
-    snprintf(words, MAX_WORDS, "%s", said);
-}
-
-static bool all_numbers_whole(const ns_cells *cells)
-{
-    ns_cells_walk walk = {0};
-    const char *text;
-    int64_t n_bytes;
-    while (ns_cells_next_text(cells, &walk, &text, &n_bytes)) {
-        ns_number_text number;
-        if (ns_value_number(text, n_bytes, &number) == NS_VALUE_OK && !number.whole) return false;
-    }
+    if (p->next_drop == p->what->n_dropped || p->what->dropped[p->next_drop] != p->row) return false;
+    p->next_drop++;
+    p->row++;
     return true;
 }
 
-static ns_status fill_table(passage *p)
+/* Rows from here to the next one left out, at most so many. */
+static int64_t rows_ahead(const passage *p, int64_t most)
 {
-    const ns_texts *texts = ns_cells_texts(p->cells);
-    p->table = malloc((size_t)(texts->n + 1) * sizeof *p->table);
-    if (p->table == NULL) return ns_fail(NS_ENOMEM, "no memory for column '%s'", p->what->name);
-    for (int64_t i = 0; i < texts->n; i++)
-        p->table[i] = convert(p, texts->bytes + texts->offset[i], texts->offset[i + 1] - texts->offset[i]);
-    return NS_OK;
+    if (p->next_drop == p->what->n_dropped) return most;
+    int64_t ahead = p->what->dropped[p->next_drop] - p->row;
+    return ahead < most ? ahead : most;
 }
 
-/* The value of the next row, its problem told. */
-static ns_status next_value(passage *p, ns_cells_walk *walk, int64_t row, value *result)
+static ns_status flush(passage *p)
 {
-    ns_cell cell = ns_cells_next(p->cells, walk);
-    if (cell.code >= 0)
-        *result = p->table[cell.code];
+    int64_t n = p->n;
+    p->n = 0;
+    switch (p->what->kind) {
+    case NS_COL_NUMBER:
+        return ns_cohort_writer_numbers(p->writer, p->block, n);
+    case NS_COL_CATEGORY:
+        return ns_cohort_writer_codes(p->writer, p->block, n);
+    case NS_COL_TIME:
+        return ns_cohort_writer_times(p->writer, p->block, n);
+    case NS_COL_ID:
+        break;
+    }
+    return ns_cohort_writer_id_ints(p->writer, p->block, n);
+}
+
+/* --- runs of cells that have one size --- */
+
+static void put_numbers(passage *p, const ns_run *run, int64_t from, int64_t n)
+{
+    float *out = (float *)p->block + p->n;
+    int64_t n_missing = 0;
+    if (run->form == NS_RUN_NUMBERS)
+        memcpy(out, (const float *)run->cells + from, (size_t)n * sizeof *out);
     else
-        *result = cell.code == NS_CELL_MISSING ? p->missing : convert(p, cell.text, cell.n_bytes);
-    if (result->problem != NS_VALUE_OK) {
-        char words[MAX_WORDS];
-        word_problem(words, p->what, result->problem);
-        NS_TRY(ns_lines_bad_cell(p->lines, row, p->what->column, p->what->name, words));
-        *result = p->missing;
+        for (int64_t i = 0; i < n; i++) {
+            int64_t code = code_of(run, from + i);
+            out[i] = code < 0 ? NAN : p->table.number[code];
+        }
+    for (int64_t i = 0; i < n; i++) n_missing += isnan(out[i]) != 0;
+    p->counts->n_missing += n_missing;
+}
+
+static void put_integers(passage *p, const ns_run *run, int64_t from, int64_t n)
+{
+    int64_t *out = (int64_t *)p->block + p->n, n_missing = 0;
+    if (run->form == NS_RUN_INTEGERS)
+        memcpy(out, (const int64_t *)run->cells + from, (size_t)n * sizeof *out);
+    else
+        for (int64_t i = 0; i < n; i++) {
+            int64_t code = code_of(run, from + i);
+            out[i] = code < 0 ? NS_TIME_MISSING : p->table.integer[code];
+        }
+    for (int64_t i = 0; i < n; i++) n_missing += out[i] == NS_TIME_MISSING;
+    p->counts->n_missing += n_missing;
+}
+
+static void put_levels(passage *p, const ns_run *run, int64_t from, int64_t n)
+{
+    int32_t *out = (int32_t *)p->block + p->n;
+    int64_t n_missing = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t code = code_of(run, from + i);
+        out[i] = code < 0 ? -1 : p->table.level[code];
+        n_missing += code < 0;
     }
-    p->n_noted += result->noted;
+    p->counts->n_missing += n_missing;
+}
+
+static ns_status put_run(passage *p, const ns_run *run)
+{
+    for (int64_t i = 0; i < run->n_rows;) {
+        if (is_dropped(p)) {
+            i++;
+            continue;
+        }
+        int64_t most = run->n_rows - i < BLOCK_ROWS - p->n ? run->n_rows - i : BLOCK_ROWS - p->n;
+        int64_t n = rows_ahead(p, most);
+        if (p->what->kind == NS_COL_NUMBER)
+            put_numbers(p, run, i, n);
+        else if (p->what->kind == NS_COL_CATEGORY)
+            put_levels(p, run, i, n);
+        else
+            put_integers(p, run, i, n);
+        i += n;
+        p->row += n;
+        p->n += n;
+        if (p->n == BLOCK_ROWS) NS_TRY(flush(p));
+    }
     return NS_OK;
 }
 
-static ns_status write_numbers(passage *p, float *block)
+/* --- runs of texts --- */
+
+static void put_text(passage *p, const char *text, int64_t n_bytes, bool there)
 {
-    ns_cells_walk walk = {0};
-    int64_t n_rows = ns_cells_n_rows(p->cells), n = 0;
-    for (int64_t row = 0; row < n_rows; row++) {
-        value v;
-        NS_TRY(next_value(p, &walk, row, &v));
-        block[n++] = v.is.number;
-        if (n < BLOCK_ROWS && row + 1 < n_rows) continue;
-        if (p->writer != NULL) NS_TRY(ns_cohort_writer_numbers(p->writer, block, n));
-        n = 0;
+    if (p->what->kind == NS_COL_CATEGORY) {
+        int64_t code = there ? ns_cells_find(p->cells, text, n_bytes) : -1;
+        ((int32_t *)p->block)[p->n] = code < 0 ? -1 : p->table.level[code];
+    } else {
+        int64_t *out = (int64_t *)p->block + p->n;
+        if (!there || !ns_value_int64(text, n_bytes, out)) *out = NS_TIME_MISSING;
+    }
+    p->counts->n_missing += !there;
+    p->n++;
+}
+
+static ns_status put_texts(passage *p, const ns_run *run)
+{
+    for (int64_t at = 0; at < run->n_bytes;) {
+        const char *text;
+        int64_t n_bytes;
+        bool there = ns_run_text(run, &at, &text, &n_bytes);
+        if (is_dropped(p)) continue;
+        put_text(p, text, n_bytes, there);
+        p->row++;
+        if (p->n == BLOCK_ROWS) NS_TRY(flush(p));
     }
     return NS_OK;
 }
 
-static ns_status write_integers(passage *p, int64_t *block)
+static ns_status write_cells(passage *p)
 {
-    ns_cells_walk walk = {0};
-    int64_t n_rows = ns_cells_n_rows(p->cells), n = 0;
-    bool is_time = p->what->kind == NS_COL_TIME;
-    for (int64_t row = 0; row < n_rows; row++) {
-        value v;
-        NS_TRY(next_value(p, &walk, row, &v));
-        block[n++] = v.is.integer;
-        if (n < BLOCK_ROWS && row + 1 < n_rows) continue;
-        if (p->writer != NULL)
-            NS_TRY(is_time ? ns_cohort_writer_times(p->writer, block, n)
-                           : ns_cohort_writer_id_ints(p->writer, block, n));
-        n = 0;
+    ns_cells_walk walk = {.values = p->what->kind == NS_COL_NUMBER || p->what->kind == NS_COL_TIME};
+    ns_run run;
+    ns_status status = NS_OK;
+    p->row = p->next_drop = 0;
+    for (;;) {
+        status = ns_cells_next(p->cells, &walk, &run);
+        if (status != NS_OK || run.n_bytes == 0) break;
+        status = run.form == NS_RUN_TEXTS ? put_texts(p, &run) : put_run(p, &run);
+        if (status != NS_OK) break;
     }
+    ns_cells_walk_end(&walk);
+    return status == NS_OK && p->n > 0 ? flush(p) : status;
+}
+
+/* --- text ids: nothing can be bad; an empty text means missing --- */
+
+static ns_status append_id(passage *p, const ns_run *run, int64_t i, int64_t *at, ns_texts *block)
+{
+    const char *text = "";
+    int64_t n_bytes = 0;
+    if (run->form == NS_RUN_TEXTS)
+        ns_run_text(run, at, &text, &n_bytes);
+    else {
+        int64_t code = code_of(run, i);
+        if (code >= 0) text = ns_text_at(ns_cells_texts(p->cells), code, &n_bytes);
+    }
+    if (is_dropped(p)) return NS_OK;
+    p->row++;
+    p->counts->n_missing += n_bytes == 0;
+    NS_TRY(ns_texts_append(block, text, n_bytes));
+    if (block->n < BLOCK_ROWS) return NS_OK;
+    NS_TRY(ns_cohort_writer_id_texts(p->writer, block));
+    ns_texts_clear(block);
     return NS_OK;
 }
 
-/* Numbers, times and int64 ids. */
-static ns_status convert_values(passage *p)
+static ns_status write_ids(passage *p)
 {
-    bool is_number = p->what->kind == NS_COL_NUMBER;
-    if (is_number) {
-        p->missing.is.number = NAN;
-        p->all_whole = all_numbers_whole(p->cells);
-    } else
-        p->missing.is.integer = NS_TIME_MISSING;
-    void *block = malloc(BLOCK_ROWS * sizeof(int64_t));
-    ns_status status =
-        block == NULL ? ns_fail(NS_ENOMEM, "no memory for column '%s'", p->what->name) : fill_table(p);
-    if (status == NS_OK) status = is_number ? write_numbers(p, block) : write_integers(p, block);
-    free(block);
-    free(p->table);
-    return status;
-}
-
-static ns_status append_id(const ns_cells *cells, ns_cells_walk *walk, ns_texts *block)
-{
-    ns_cell cell = ns_cells_next(cells, walk);
-    if (cell.code == NS_CELL_MISSING) return ns_texts_append(block, "", 0);
-    if (cell.code == NS_CELL_PLAIN) return ns_texts_append(block, cell.text, cell.n_bytes);
-    const ns_texts *texts = ns_cells_texts(cells);
-    int64_t first = texts->offset[cell.code];
-    return ns_texts_append(block, texts->bytes + first, texts->offset[cell.code + 1] - first);
-}
-
-/* Text ids: nothing can be bad; an empty text means missing. */
-static ns_status convert_ids(const passage *p)
-{
-    if (p->writer == NULL) return NS_OK;
     ns_texts block = {0};
     ns_cells_walk walk = {0};
-    int64_t n_rows = ns_cells_n_rows(p->cells);
+    ns_run run;
     ns_status status = NS_OK;
-    for (int64_t row = 0; row < n_rows && status == NS_OK; row++) {
-        status = append_id(p->cells, &walk, &block);
-        if (status != NS_OK || (block.n < BLOCK_ROWS && row + 1 < n_rows)) continue;
-        status = ns_cohort_writer_id_texts(p->writer, &block);
-        ns_texts_clear(&block);
+    for (;;) {
+        status = ns_cells_next(p->cells, &walk, &run);
+        if (status != NS_OK || run.n_bytes == 0) break;
+        int64_t at = 0, n = run.form == NS_RUN_TEXTS ? run.n_bytes : run.n_rows;
+        for (int64_t i = 0; i < n && status == NS_OK; i = run.form == NS_RUN_TEXTS ? at : i + 1)
+            status = append_id(p, &run, i, &at, &block);
+        if (status != NS_OK) break;
     }
+    if (status == NS_OK && block.n > 0) status = ns_cohort_writer_id_texts(p->writer, &block);
+    ns_cells_walk_end(&walk);
     ns_texts_destroy(&block);
     return status;
 }
 
-/* Levels sorted by bytes, and the level of every code: map has room for all codes. */
-static ns_status make_levels(const passage *p, ns_texts *levels, int32_t *map)
+/* --- tables --- */
+
+/* Which codes stand in rows that are kept. */
+static ns_status mark_used(passage *p, bool *used)
+{
+    ns_cells_walk walk = {0};
+    ns_run run;
+    ns_status status;
+    while ((status = ns_cells_next(p->cells, &walk, &run)) == NS_OK && run.n_bytes > 0) {
+        int64_t at = 0, n = run.form == NS_RUN_TEXTS ? run.n_bytes : run.n_rows;
+        for (int64_t i = 0; i < n; i = run.form == NS_RUN_TEXTS ? at : i + 1) {
+            const char *text;
+            int64_t n_bytes, code;
+            if (run.form != NS_RUN_TEXTS)
+                code = code_of(&run, i);
+            else
+                code = ns_run_text(&run, &at, &text, &n_bytes) ? ns_cells_find(p->cells, text, n_bytes) : -1;
+            if (is_dropped(p)) continue;
+            p->row++;
+            if (code >= 0) used[code] = true;
+        }
+    }
+    ns_cells_walk_end(&walk);
+    return status;
+}
+
+/* Levels sorted by bytes, and the level of every code. */
+static ns_status make_levels(const passage *p, const bool *used, ns_texts *levels)
 {
     const ns_texts *texts = ns_cells_texts(p->cells);
     for (int pass = 0; pass < 2; pass++) { /* first gathers the levels, then finds them */
         for (int64_t i = 0; i < texts->n; i++) {
-            const char *text = texts->bytes + texts->offset[i];
-            int64_t n_bytes = texts->offset[i + 1] - texts->offset[i];
+            int64_t n_bytes;
+            const char *text = ns_text_at(texts, i, &n_bytes);
+            if (!used[i]) continue;
             if (p->what->prefix > 0) n_bytes = ns_utf8_prefix(text, n_bytes, p->what->prefix);
             if (pass == 0)
                 NS_TRY(ns_texts_append(levels, text, n_bytes));
             else
-                map[i] = (int32_t)ns_texts_find(levels, text, n_bytes);
+                p->table.level[i] = (int32_t)ns_texts_find(levels, text, n_bytes);
         }
         if (pass == 0) NS_TRY(ns_texts_sort_unique(levels));
     }
     return NS_OK;
 }
 
-static ns_status write_codes(const passage *p, const int32_t *map, int32_t *block)
+static ns_status fill_levels(passage *p, ns_texts *levels)
 {
-    ns_cells_walk walk = {0};
-    int64_t n_rows = ns_cells_n_rows(p->cells), n = 0;
-    for (int64_t row = 0; row < n_rows; row++) {
-        ns_cell cell = ns_cells_next(p->cells, &walk);
-        block[n++] = cell.code >= 0 ? map[cell.code] : -1;
-        if (n < BLOCK_ROWS && row + 1 < n_rows) continue;
-        NS_TRY(ns_cohort_writer_codes(p->writer, block, n));
-        n = 0;
-    }
-    return NS_OK;
+    int64_t n_codes = ns_cells_texts(p->cells)->n;
+    bool *used = malloc((size_t)n_codes + 1);
+    if (used == NULL) return ns_fail(NS_ENOMEM, "no memory for column '%s'", p->what->name);
+    memset(used, p->what->n_dropped == 0, (size_t)n_codes + 1);
+    ns_status status = p->what->n_dropped > 0 ? mark_used(p, used) : NS_OK;
+    if (status == NS_OK) status = make_levels(p, used, levels);
+    free(used);
+    return status;
 }
 
-static ns_status convert_category(const passage *p, int64_t *n_levels)
+static void fill_values(passage *p)
 {
+    const ns_texts *texts = ns_cells_texts(p->cells);
+    for (int64_t i = 0; i < texts->n; i++) {
+        int64_t n_bytes;
+        const char *text = ns_text_at(texts, i, &n_bytes);
+        if (p->what->kind == NS_COL_NUMBER)
+            p->table.number[i] = ns_cells_number(p->cells, i);
+        else if (p->what->kind == NS_COL_TIME)
+            p->table.integer[i] = ns_cells_time(p->cells, i);
+        else if (!ns_value_int64(text, n_bytes, &p->table.integer[i]))
+            p->table.integer[i] = NS_TIME_MISSING; /* a bad cell's: no row has it */
+    }
+}
+
+static ns_status convert(passage *p)
+{
+    const ns_conversion *what = p->what;
     ns_texts levels = {0};
-    int32_t *map = malloc((size_t)(ns_cells_texts(p->cells)->n + 1) * sizeof *map);
-    int32_t *block = malloc(BLOCK_ROWS * sizeof *block);
     ns_status status = NS_OK;
-    if (map == NULL || block == NULL) status = ns_fail(NS_ENOMEM, "no memory for column '%s'", p->what->name);
-    if (status == NS_OK) status = make_levels(p, &levels, map);
-    if (status == NS_OK && p->writer != NULL) status = write_codes(p, map, block);
-    if (status == NS_OK && p->writer != NULL) status = ns_cohort_writer_levels(p->writer, &levels);
-    *n_levels = levels.n;
+    if (what->kind == NS_COL_CATEGORY)
+        status = fill_levels(p, &levels);
+    else
+        fill_values(p);
+    if (status == NS_OK) status = write_cells(p);
+    if (status == NS_OK && what->kind == NS_COL_CATEGORY) status = ns_cohort_writer_levels(p->writer, &levels);
+    p->counts->n_levels = levels.n;
     ns_texts_destroy(&levels);
-    free(map);
-    free(block);
     return status;
 }
 
 ns_status ns_convert_column(ns_conversion_counts *counts, const ns_conversion *what, const ns_cells *cells,
-                            ns_lines *lines, ns_cohort_writer *writer)
+                            ns_cohort_writer *writer)
 {
-    passage p = {.what = what, .cells = cells, .lines = lines, .writer = writer};
+    passage p = {.what = what, .cells = cells, .writer = writer, .counts = counts};
+    bool texts = what->kind == NS_COL_ID && what->is_text;
     *counts = (ns_conversion_counts){0};
-    if (writer != NULL)
-        NS_TRY(ns_cohort_writer_column(writer, what->name, what->kind,
-                                       what->kind == NS_COL_ID && what->is_text, what->unit,
-                                       what->description));
-    if (what->kind == NS_COL_CATEGORY) return convert_category(&p, &counts->n_levels);
-    if (what->kind == NS_COL_ID && what->is_text) return convert_ids(&p);
-    ns_status status = convert_values(&p);
-    if (what->kind == NS_COL_NUMBER) counts->n_inexact = p.n_noted;
-    if (what->kind == NS_COL_TIME) counts->n_zoneless = p.n_noted;
+    NS_TRY(ns_cohort_writer_column(writer, what->name, what->kind, texts, what->unit, what->description));
+    if (texts) {
+        ns_cells_facts facts = ns_cells_about(cells);
+        NS_TRY(ns_cohort_writer_text_size(writer, facts.longest, facts.n_rows - what->n_dropped));
+        return write_ids(&p);
+    }
+    void *table = malloc((size_t)(ns_cells_texts(cells)->n + 1) * sizeof(int64_t));
+    p.table.integer = table;
+    p.block = malloc(BLOCK_ROWS * sizeof(int64_t));
+    ns_status status =
+        table == NULL || p.block == NULL ? ns_fail(NS_ENOMEM, "no memory for column '%s'", what->name) : convert(&p);
+    free(p.block);
+    free(table);
     return status;
 }

@@ -1,67 +1,26 @@
 #include "data/csv.h"
 
 /*
- * One buffer holds the record being read and what follows it. A record is cut into fields where it lies, by a
- * loop over a table of byte classes; when the buffer ends inside it, the record is moved to the front, more
- * is read, and the cutting starts over. So nothing in the buffer may change before a record is whole: doubled
- * quotes are taken out after that. The byte behind the buffer's end is NUL, which every loop stops at.
+ * A batch's buffer begins with what the one before left over. A record is cut into fields where it lies, by a
+ * loop over a table of byte classes. When the buffer ends inside a record, the batch ends before it; where it
+ * would be empty, more is read, and the cutting starts over. The buffer is never changed: fields with doubled
+ * quotes, or of another encoding, are written anew aside. The byte behind the buffer's end is NUL, which every
+ * loop stops at. Until a batch begins, the buffer is the one that is carried over.
  */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "data/csv_private.h"
 #include "data/values.h"
 
-enum { BLOCK_BYTES = 1 << 20, RECORD_BYTES = 1 << 24, MAX_NAME_BYTES = 255, MAX_PROBLEM = 512 };
-
-/* Byte classes: where the loop over an unquoted field stops, and where the one over a quoted field does. */
-enum { STOPS_PLAIN = 1, STOPS_QUOTED = 2 };
-
-/* A field as it lies in the buffer, quotes taken off. */
-typedef struct span {
-    int64_t start, end;
-    bool doubled; /* holds doubled quotes */
-} span;
-
-/* How a record ended. */
-typedef enum outcome { RECORD_WHOLE, RECORD_NEEDS_MORE, RECORD_BAD } outcome;
-
-struct ns_csv {
-    char *name;
-    int file;
-    bool at_end;  /* the file is */
-    bool started; /* the header is read: records have its number of fields */
-    char separator;
-    ns_csv_options options;
-    uint8_t class[256];
-
-    char *buffer;
-    int64_t room, filled, pos; /* bytes: allocated without the NUL, read, of them done with */
-    int64_t offset;            /* of buffer[0] in the file */
-    int64_t line;              /* of buffer[pos] */
-    int64_t n_bad;
-    int64_t text_at; /* a byte of the file known to be no line end: what stands before it is not the end of
-                        the file */
-
-    ns_texts header;
-    int64_t n_fields, room_fields; /* of the record in work: seen; stored are at most room_fields */
-    span *spans;
-    ns_csv_field *fields;
-
-    int64_t next, lines; /* RECORD_WHOLE: where the next begins and how many line ends this one has */
-    bool high;           /* it has bytes above 127 */
-    int64_t bad_at;      /* RECORD_BAD: in the line of this byte; reading goes on behind that line */
-    char problem[MAX_PROBLEM];
-};
+enum { BATCH_CELLS = 1 << 18, MIN_ROWS = 16, MAX_ROWS = 8192 };
 
 const char *ns_csv_name(const ns_csv *csv)
 {
-    return csv->name;
+    return ns_source_name(csv->source);
 }
 
 const ns_texts *ns_csv_header(const ns_csv *csv)
@@ -84,40 +43,42 @@ int64_t ns_csv_n_bytes(const ns_csv *csv)
     return csv->offset + csv->pos;
 }
 
-/* Makes room for more behind the record in work, which is moved to the front, and fills the buffer. */
-static ns_status refill(ns_csv *csv)
+bool ns_csv_mixed_ends(const ns_csv *csv)
 {
-    if (csv->pos > 0) {
-        memmove(csv->buffer, csv->buffer + csv->pos, (size_t)(csv->filled - csv->pos));
-        csv->offset += csv->pos;
-        csv->filled -= csv->pos;
-        csv->pos = 0;
-    }
-    if (csv->filled > csv->options.record_bytes)
-        return ns_fail(NS_EFORMAT,
-                       "%s line %" PRId64 ": a record longer than %" PRId64
-                       " bytes begins here; is a quote left open?",
-                       csv->name, csv->line, csv->options.record_bytes);
-    if (csv->filled == csv->room) {
-        char *larger = realloc(csv->buffer, (size_t)csv->room * 2 + 1);
-        if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a record of %s", csv->name);
+    return csv->ends_lf && csv->ends_crlf;
+}
+
+/* Fills the buffer up to n_bytes, growing it as needed. */
+ns_status ns_csv_fill(ns_csv *csv, int64_t n_bytes)
+{
+    if (n_bytes > csv->room) {
+        char *larger = realloc(csv->buffer, (size_t)n_bytes + 1);
+        if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a record of %s", ns_csv_name(csv));
         csv->buffer = larger;
-        csv->room *= 2;
+        csv->room = n_bytes;
     }
-    while (csv->filled < csv->room &&
-           !csv->at_end) { /* a pipe gives little at a time, and every refill cuts anew */
-        ssize_t n = read(csv->file, csv->buffer + csv->filled, (size_t)(csv->room - csv->filled));
-        if (n < 0 && (errno == EINTR || errno == ESTALE)) continue;
-        if (n < 0 && errno == EISDIR) return ns_fail(NS_EFORMAT, "%s is a folder, not a CSV file", csv->name);
-        if (n < 0) return ns_fail(NS_EIO, "cannot read %s: %s", csv->name, strerror(errno));
-        csv->at_end = n == 0;
-        csv->filled += n;
+    if (!csv->at_end && csv->filled < n_bytes) {
+        int64_t got, asked = n_bytes - csv->filled;
+        NS_TRY(ns_source_read(csv->source, csv->buffer + csv->filled, asked, &got));
+        csv->at_end = got < asked;
+        csv->filled += got;
     }
     csv->buffer[csv->filled] = '\0';
     return NS_OK;
 }
 
-static outcome bad_record(ns_csv *csv, int64_t at, const char *problem)
+/* Reads more behind the record at pos, of which the batch holds nothing yet. */
+ns_status ns_csv_read_more(ns_csv *csv)
+{
+    if (csv->filled - csv->pos > csv->options.record_bytes)
+        return ns_fail(NS_EFORMAT,
+                       "%s line %" PRId64 ": a record longer than %" PRId64
+                       " bytes begins here; is a quote left open?",
+                       ns_csv_name(csv), csv->line, csv->options.record_bytes);
+    return ns_csv_fill(csv, csv->filled * 2 > csv->options.block_bytes ? csv->filled * 2 : csv->options.block_bytes);
+}
+
+static ns_csv_outcome bad_record(ns_csv *csv, int64_t at, const char *problem)
 {
     csv->bad_at = at;
     snprintf(csv->problem, sizeof csv->problem, "%s", problem);
@@ -126,12 +87,12 @@ static outcome bad_record(ns_csv *csv, int64_t at, const char *problem)
 
 static void keep_span(ns_csv *csv, int64_t start, int64_t end, bool doubled)
 {
-    if (csv->n_fields < csv->room_fields) csv->spans[csv->n_fields] = (span){start, end, doubled};
+    if (csv->n_fields < csv->room_fields) csv->spans[csv->n_fields] = (ns_csv_span){start, end, doubled};
     csv->n_fields++;
 }
 
 /* Loops over a field without quotes: *at is its first byte, then the byte that ends it. */
-static outcome cut_plain(ns_csv *csv, int64_t *at)
+static ns_csv_outcome cut_plain(ns_csv *csv, int64_t *at)
 {
     const unsigned char *bytes = (const unsigned char *)csv->buffer;
     int64_t start = *at, i = start;
@@ -160,7 +121,7 @@ static outcome cut_plain(ns_csv *csv, int64_t *at)
 }
 
 /* Loops over a field in quotes: *at is its opening quote, then the byte behind the closing one. */
-static outcome cut_quoted(ns_csv *csv, int64_t *at)
+static ns_csv_outcome cut_quoted(ns_csv *csv, int64_t *at)
 {
     const unsigned char *bytes = (const unsigned char *)csv->buffer;
     int64_t quote = *at, i = quote + 1, lines = 0;
@@ -200,133 +161,154 @@ static outcome cut_quoted(ns_csv *csv, int64_t *at)
 }
 
 /* Cuts the record at pos into spans. */
-static outcome cut_record(ns_csv *csv)
+ns_csv_outcome ns_csv_cut_record(ns_csv *csv)
 {
     int64_t at = csv->pos;
     csv->n_fields = 0;
     csv->lines = 0;
     csv->high = false;
     for (;; at++) {
-        outcome result = csv->buffer[at] == '"' ? cut_quoted(csv, &at) : cut_plain(csv, &at);
+        ns_csv_outcome result = csv->buffer[at] == '"' ? cut_quoted(csv, &at) : cut_plain(csv, &at);
         if (result != RECORD_WHOLE) return result;
         if (at == csv->filled || csv->buffer[at] != csv->separator) break;
     }
-    if (at < csv->filled && csv->buffer[at] == '\r') at++;
+    csv->end = at;
+    bool crlf = at < csv->filled && csv->buffer[at] == '\r';
+    at += crlf;
     if (at < csv->filled) { /* not the last line without its end */
         at++;
         csv->lines++;
+        csv->ends_crlf = csv->ends_crlf || crlf;
+        csv->ends_lf = csv->ends_lf || !crlf;
     }
     csv->next = at;
     return RECORD_WHOLE;
 }
 
-/* Puts one quote for each doubled one. */
-static int64_t undouble(char *text, int64_t n_bytes)
-{
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n_bytes; i++) {
-        text[kept++] = text[i];
-        if (text[i] == '"') i++;
-    }
-    return kept;
-}
-
-static void report_bad(ns_csv *csv, int64_t line)
+static ns_status report(ns_csv *csv, int64_t line, const char *problem, int64_t from, int64_t to)
 {
     csv->n_bad++;
-    if (csv->options.bad != NULL) csv->options.bad(csv->options.context, line, csv->problem);
+    if (csv->options.bad == NULL) return NS_OK;
+    const ns_csv_bad_record record = {line, problem, csv->buffer + from, to - from};
+    return csv->options.bad(csv->options.context, &record);
+}
+
+/* Empty lines that turned out to stand before something. */
+static ns_status report_empty(ns_csv *csv)
+{
+    for (; csv->n_empty > 0; csv->n_empty--) NS_TRY(report(csv, csv->empty_line++, "is empty", csv->pos, csv->pos));
+    return NS_OK;
 }
 
 /* A record that could not be cut: counted, and passed by up to the end of the line in which the bad field
- * began. */
-static ns_status skip_bad(ns_csv *csv)
+ * began; *more where that end is not in the buffer. */
+static ns_status skip_bad(ns_csv *csv, bool *more)
 {
-    int64_t line = csv->line;
+    char *end = memchr(csv->buffer + csv->bad_at, '\n', (size_t)(csv->filled - csv->bad_at));
+    *more = end == NULL && !csv->at_end;
+    if (*more) return NS_OK;
+    int64_t line = csv->line, stop = end != NULL ? end - csv->buffer : csv->filled;
     for (int64_t i = csv->pos; i < csv->bad_at; i++) line += csv->buffer[i] == '\n';
-    report_bad(csv, line);
-    csv->pos = csv->bad_at;
-    csv->line = line;
-    for (;;) {
-        char *end = memchr(csv->buffer + csv->pos, '\n', (size_t)(csv->filled - csv->pos));
-        if (end != NULL) {
-            csv->pos = end - csv->buffer + 1;
-            csv->line++;
-            return NS_OK;
-        }
-        csv->pos = csv->filled;
-        if (csv->at_end) return NS_OK;
-        NS_TRY(refill(csv));
-    }
-}
-
-/* Whether what is left of the file is line ends only; then it is passed by. */
-static ns_status only_line_ends_left(ns_csv *csv, bool *only)
-{
-    int64_t i = csv->pos;
-    *only = false;
-    if (csv->offset + i < csv->text_at) return NS_OK;
-    for (;;) {
-        while (i < csv->filled && (csv->buffer[i] == '\n' || csv->buffer[i] == '\r')) i++;
-        if (i < csv->filled) {
-            csv->text_at = csv->offset + i;
-            return NS_OK;
-        }
-        if (csv->at_end) break;
-        i -= csv->pos;
-        NS_TRY(refill(csv));
-        i += csv->pos;
-    }
-    csv->pos = csv->filled;
-    *only = true;
+    NS_TRY(report_empty(csv));
+    NS_TRY(report(csv, line, csv->problem, csv->pos, stop > csv->pos && csv->buffer[stop - 1] == '\r' ? stop - 1 : stop));
+    csv->pos = end != NULL ? stop + 1 : stop;
+    csv->line = line + (end != NULL);
     return NS_OK;
 }
 
-/* Cuts the next record, reading as needed; *found is false at the end of the file. Bad records are passed by.
- */
-static ns_status next_whole(ns_csv *csv, bool *found)
+/* A place aside for n_bytes more. */
+static ns_status room_aside(ns_csv_batch *batch, int64_t n_bytes, char **place)
 {
-    *found = false;
-    for (;;) {
-        if (csv->pos == csv->filled) {
-            if (csv->at_end) return NS_OK;
-            NS_TRY(refill(csv));
-            continue;
-        }
-        outcome result = cut_record(csv);
-        if (result == RECORD_WHOLE) break;
-        if (result == RECORD_NEEDS_MORE)
-            NS_TRY(refill(csv));
-        else if (csv->started)
-            NS_TRY(skip_bad(csv));
+    if (batch->used_aside + n_bytes > batch->room_aside) {
+        int64_t room = (batch->used_aside + n_bytes) * 2;
+        char *larger = realloc(batch->aside, (size_t)room);
+        if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a block of a CSV");
+        batch->aside = larger;
+        batch->room_aside = room;
+    }
+    *place = batch->aside + batch->used_aside;
+    return NS_OK;
+}
+
+/* The characters of 0x80 to 0x9f in Windows-1252; 0: none. */
+static const uint16_t windows[32] = {0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+                                     0x2039, 0x0152, 0,      0x017d, 0,      0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+                                     0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178};
+
+/* One byte of Latin-1 as UTF-8, at most three bytes; how many, 0: it is no character. */
+static int64_t put_latin1(char *place, unsigned char c)
+{
+    unsigned code = c >= 0x80 && c <= 0x9f ? windows[c - 0x80] : c;
+    if (c < 0x80) {
+        place[0] = (char)c;
+        return 1;
+    }
+    if (code == 0) return 0;
+    if (code < 0x800) {
+        place[0] = (char)(0xc0 | code >> 6);
+        place[1] = (char)(0x80 | (code & 0x3f));
+        return 2;
+    }
+    place[0] = (char)(0xe0 | code >> 12);
+    place[1] = (char)(0x80 | (code >> 6 & 0x3f));
+    place[2] = (char)(0x80 | (code & 0x3f));
+    return 3;
+}
+
+/* A field written anew: one quote for each doubled one, UTF-8 for Latin-1; *bad_at is where a byte is no character, else -1. */
+static ns_status write_aside(const ns_csv *csv, ns_csv_batch *batch, const ns_csv_span *s, ns_csv_cell *cell, int64_t *bad_at)
+{
+    char *place = NULL;
+    int64_t kept = 0;
+    bool latin1 = csv->options.encoding == NS_CSV_LATIN1;
+    *bad_at = -1;
+    NS_TRY(room_aside(batch, 3 * (s->end - s->start) + 1, &place));
+    for (int64_t i = s->start; i < s->end; i++) {
+        unsigned char c = (unsigned char)csv->buffer[i];
+        int64_t n = 1;
+        if (latin1)
+            n = put_latin1(place + kept, c);
         else
-            return ns_fail(NS_EFORMAT, "%s line %" PRId64 ": the header %s", csv->name, csv->line,
-                           csv->problem);
+            place[kept] = (char)c;
+        if (n == 0) {
+            *bad_at = i;
+            return NS_OK;
+        }
+        kept += n;
+        if (s->doubled && c == '"') i++;
     }
-    *found = true;
+    *cell = (ns_csv_cell){(uint32_t)batch->used_aside | NS_CSV_ASIDE, (uint32_t)kept};
+    batch->used_aside += kept;
     return NS_OK;
 }
 
-/* Turns spans into fields; false where one is not UTF-8, with the problem worded. */
-static bool finish_fields(ns_csv *csv)
+/* The fields of the record that was cut as cells, each of them stride behind the one before. *good is false where one is not
+   in the encoding, with the problem worded. */
+ns_status ns_csv_make_cells(ns_csv *csv, ns_csv_batch *batch, ns_csv_cell *cells, int64_t stride, bool *good)
 {
+    bool latin1 = csv->options.encoding == NS_CSV_LATIN1, high = csv->high;
+    *good = true;
     for (int64_t i = 0; i < csv->n_fields; i++) {
-        span *s = &csv->spans[i];
-        char *text = csv->buffer + s->start;
-        int64_t n_bytes = s->end - s->start, bad_at;
-        if (csv->high && !ns_utf8_valid(text, n_bytes, &bad_at)) {
-            snprintf(csv->problem, sizeof csv->problem,
-                     "%s %" PRId64 " is not UTF-8 (byte %" PRId64 " of the file)",
-                     csv->started ? "column" : "the header: column", i + 1, csv->offset + s->start + bad_at);
-            return false;
+        const ns_csv_span *s = &csv->spans[i];
+        int64_t bad_at = -1;
+        cells[i * stride] = (ns_csv_cell){(uint32_t)s->start, (uint32_t)(s->end - s->start)};
+        if (s->doubled || (high && latin1)) NS_TRY(write_aside(csv, batch, s, &cells[i * stride], &bad_at));
+        if (high && !latin1) {
+            if (ns_utf8_valid(csv->buffer + s->start, s->end - s->start, &bad_at)) continue;
+            bad_at += s->start;
         }
-        if (s->doubled) n_bytes = undouble(text, n_bytes);
-        csv->fields[i] = (ns_csv_field){text, n_bytes};
+        if (bad_at < 0) continue;
+        *good = false;
+        snprintf(csv->problem, sizeof csv->problem, "%scolumn %" PRId64 " is not %s (byte %" PRId64 " of the file)%s",
+                 csv->started ? "" : "the header: ", i + 1, latin1 ? "Latin-1" : "UTF-8", csv->offset + bad_at,
+                 latin1 ? "" : "; --encoding latin1 reads Latin-1");
+        return NS_OK;
     }
-    return true;
+    return NS_OK;
 }
 
 /* Steps over the record that was cut. */
-static int64_t step(ns_csv *csv)
+int64_t ns_csv_step(ns_csv *csv)
 {
     int64_t line = csv->line;
     csv->pos = csv->next;
@@ -334,199 +316,127 @@ static int64_t step(ns_csv *csv)
     return line;
 }
 
-ns_status ns_csv_next(ns_csv *csv, ns_csv_record *record, bool *found)
+/* Takes the record that was cut into the batch, or reports it. */
+static ns_status take_record(ns_csv *csv, ns_csv_batch *batch)
 {
-    for (;;) {
-        NS_TRY(next_whole(csv, found));
-        if (!*found) return NS_OK;
-        bool empty = csv->n_fields == 1 && csv->spans[0].start == csv->spans[0].end &&
-                     csv->spans[0].start == csv->pos; /* no quotes either */
-        if (csv->n_fields == csv->header.n) {
-            bool good = finish_fields(csv);
-            *record = (ns_csv_record){step(csv), csv->fields};
-            if (good) return NS_OK;
-            report_bad(csv, record->line);
-            continue;
-        }
-        if (empty) {
-            bool only;
-            NS_TRY(only_line_ends_left(csv, &only));
-            if (only) continue;
-            NS_TRY(next_whole(csv, found)); /* cut again: reading may have moved it */
-            snprintf(csv->problem, sizeof csv->problem, "is empty");
-        } else
-            snprintf(csv->problem, sizeof csv->problem, "has %" PRId64 " field%s, the header has %" PRId64,
-                     csv->n_fields, csv->n_fields == 1 ? "" : "s", csv->header.n);
-        report_bad(csv, step(csv));
+    bool good = false;
+    int64_t start = csv->pos, row = batch->n_rows;
+    if (csv->n_fields == 1 && csv->spans[0].start == csv->end && csv->end == start && csv->header.n > 1) {
+        if (csv->n_empty++ == 0) csv->empty_line = csv->line; /* no quotes either */
+        ns_csv_step(csv);
+        return NS_OK;
     }
-}
-
-/* What a file that begins like this seems to be, and the cure; NULL: perhaps a CSV. */
-static const char *foreign(const char *bytes, int64_t n_bytes)
-{
-    static const struct {
-        const char *magic;
-        int64_t n_bytes;
-        const char *words;
-    } known[] = {
-        {"\x1f\x8b", 2, "is compressed with gzip; unpack it first: zcat FILE | nightshift import - OUT.h5"},
-        {"\xfd"
-         "7zXZ",
-         5, "is compressed with xz; unpack it first: xzcat FILE | nightshift import - OUT.h5"},
-        {"BZh", 3, "is compressed with bzip2; unpack it first: bzcat FILE | nightshift import - OUT.h5"},
-        {"\x28\xb5\x2f\xfd", 4,
-         "is compressed with zstd; unpack it first: zstdcat FILE | nightshift import - OUT.h5"},
-        {"PK\x03\x04", 4, "is a ZIP or Excel file; unpack it, or save the sheet as CSV (UTF-8)"},
-        {"\x89HDF\r\n", 6, "is an HDF5 file, perhaps a cohort already; see nightshift inspect"},
-        {"PAR1", 4, "is a Parquet file; convert it with pandas"},
-        {"\xff\xfe", 2, "is UTF-16; save it as UTF-8"},
-        {"\xfe\xff", 2, "is UTF-16; save it as UTF-8"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (n_bytes >= known[i].n_bytes && memcmp(bytes, known[i].magic, (size_t)known[i].n_bytes) == 0)
-            return known[i].words;
-    return NULL;
-}
-
-/* Reads the first block, passes the byte order mark by, refuses what is no CSV. */
-static ns_status read_start(ns_csv *csv)
-{
-    while (csv->filled < 8 && !csv->at_end) NS_TRY(refill(csv));
-    const char *what = foreign(csv->buffer, csv->filled);
-    if (what != NULL) return ns_fail(NS_EFORMAT, "%s %s", csv->name, what);
-    if (csv->filled >= 3 && memcmp(csv->buffer, "\xef\xbb\xbf", 3) == 0) csv->pos = 3;
-    if (csv->filled == csv->pos)
-        return ns_fail(NS_EFORMAT, "%s is empty; a header line is expected", csv->name);
+    if (csv->n_empty > 0) NS_TRY(report_empty(csv));
+    if (csv->n_fields == csv->header.n)
+        NS_TRY(ns_csv_make_cells(csv, batch, batch->cells + row, batch->room_rows, &good));
+    else
+        snprintf(csv->problem, sizeof csv->problem, "has %" PRId64 " field%s, the header has %" PRId64,
+                 csv->n_fields, csv->n_fields == 1 ? "" : "s", csv->header.n);
+    int64_t line = ns_csv_step(csv);
+    if (!good) return report(csv, line, csv->problem, start, csv->end);
+    batch->text[row] = (ns_csv_cell){(uint32_t)start, (uint32_t)(csv->end - start)};
+    batch->line[row] = line;
+    batch->n_rows++;
     return NS_OK;
 }
 
-/* The separator by the header line: the comma, or the most frequent of the others where there is none. */
-static ns_status find_separator(ns_csv *csv)
+/* Room for as many rows as a batch may have, and what was left over in its buffer. */
+static ns_status begin_batch(ns_csv *csv, ns_csv_batch *batch)
 {
-    static const char others[] = ";\t|";
-    int64_t i = csv->pos, count[3] = {0};
-    bool quoted = false;
-    for (;; i++) {
-        if (i == csv->filled) {
-            if (csv->at_end) break;
-            i -= csv->pos;
-            NS_TRY(refill(csv));
-            i += csv->pos - 1;
-            continue;
-        }
-        char c = csv->buffer[i];
-        if (c == '"') quoted = !quoted;
-        if (quoted) continue;
-        if (c == '\n' || c == ',') break;
-        const char *other = c == '\0' ? NULL : strchr(others, c);
-        if (other != NULL) count[other - others]++;
+    int64_t rows = BATCH_CELLS / csv->header.n;
+    rows = rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
+    if (rows > batch->room_rows) {
+        ns_csv_batch_destroy(batch);
+        batch->cells = malloc((size_t)(rows * csv->header.n) * sizeof *batch->cells);
+        batch->text = malloc((size_t)rows * sizeof *batch->text);
+        batch->line = malloc((size_t)rows * sizeof *batch->line);
+        if (batch->cells == NULL || batch->text == NULL || batch->line == NULL)
+            return ns_fail(NS_ENOMEM, "no memory for a block of %s", ns_csv_name(csv));
+        batch->room_rows = rows;
     }
-    csv->separator = ',';
-    if (i < csv->filled && csv->buffer[i] == ',') return NS_OK;
-    int64_t most = 0;
-    for (int k = 0; k < 3; k++) {
-        if (count[k] <= most) continue;
-        most = count[k];
-        csv->separator = others[k];
+    batch->n_rows = batch->used_aside = 0;
+    csv->buffer = batch->bytes;
+    csv->room = batch->room_bytes;
+    csv->pos = csv->filled = 0;
+    if (csv->n_carry > csv->room) {
+        char *larger = realloc(csv->buffer, (size_t)csv->n_carry + 1);
+        if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a block of %s", ns_csv_name(csv));
+        csv->buffer = larger;
+        csv->room = csv->n_carry;
     }
-    return NS_OK;
-}
-
-static void set_classes(ns_csv *csv)
-{
-    for (int c = 128; c < 256; c++) csv->class[c] = STOPS_PLAIN | STOPS_QUOTED;
-    csv->class['\0'] = csv->class['"'] = csv->class['\n'] = STOPS_PLAIN | STOPS_QUOTED;
-    csv->class['\r'] = STOPS_PLAIN;
-    csv->class[(unsigned char)csv->separator] |= STOPS_PLAIN;
-}
-
-/* A header name that can be a column's; names are no patient's values, so the message may show the good ones.
- */
-static ns_status check_name(const ns_csv *csv, int64_t i, const char *name, int64_t n_bytes)
-{
-    if (n_bytes == 0)
-        return ns_fail(NS_EFORMAT, "%s line 1: column %" PRId64 " of %" PRId64 " has no name", csv->name,
-                       i + 1, csv->n_fields);
-    if (n_bytes > MAX_NAME_BYTES)
-        return ns_fail(NS_EFORMAT, "%s line 1: the name of column %" PRId64 " is longer than %d bytes",
-                       csv->name, i + 1, MAX_NAME_BYTES);
-    for (int64_t k = 0; k < n_bytes; k++)
-        if ((unsigned char)name[k] < 0x20 || name[k] == 0x7f)
-            return ns_fail(NS_EFORMAT, "%s line 1: the name of column %" PRId64 " holds a control character",
-                           csv->name, i + 1);
-    if (n_bytes == 1 && name[0] == '.')
-        return ns_fail(NS_EFORMAT, "%s line 1: column %" PRId64 " is named \".\", which no cohort can hold",
-                       csv->name, i + 1);
-    return NS_OK;
-}
-
-static int compare_names(const ns_csv_field *a, const ns_csv_field *b)
-{
-    int64_t shorter = a->n_bytes < b->n_bytes ? a->n_bytes : b->n_bytes;
-    int order = memcmp(a->text, b->text, (size_t)shorter);
-    return order != 0 ? order : (a->n_bytes > b->n_bytes) - (a->n_bytes < b->n_bytes);
-}
-
-static int by_name_then_place(const void *a, const void *b)
-{
-    const ns_csv_field *const *x = a, *const *y = b;
-    int order = compare_names(*x, *y);
-    return order != 0 ? order : (*x > *y) - (*x < *y);
-}
-
-static ns_status check_names_differ(const ns_csv *csv)
-{
-    const ns_csv_field **sorted = malloc((size_t)csv->n_fields * sizeof *sorted);
-    if (sorted == NULL) return ns_fail(NS_ENOMEM, "no memory for the header of %s", csv->name);
-    for (int64_t i = 0; i < csv->n_fields; i++) sorted[i] = &csv->fields[i];
-    qsort(sorted, (size_t)csv->n_fields, sizeof *sorted, by_name_then_place);
-    ns_status status = NS_OK;
-    for (int64_t i = 1; i < csv->n_fields && status == NS_OK; i++)
-        if (compare_names(sorted[i - 1], sorted[i]) == 0)
-            status = ns_fail(NS_EFORMAT, "%s line 1: columns %d and %d are both named '%.*s'", csv->name,
-                             (int)(sorted[i - 1] - csv->fields) + 1, (int)(sorted[i] - csv->fields) + 1,
-                             (int)sorted[i]->n_bytes, sorted[i]->text);
-    free(sorted);
+    if (csv->n_carry > 0) memcpy(csv->buffer, csv->carry, (size_t)csv->n_carry);
+    csv->filled = csv->n_carry;
+    csv->n_carry = 0;
+    ns_status status = ns_csv_fill(csv, csv->want > csv->filled ? csv->want : csv->filled);
+    batch->bytes = csv->buffer;
+    batch->room_bytes = csv->room;
     return status;
 }
 
-static ns_status read_header(ns_csv *csv)
+/* Keeps what lies behind pos for the next batch. */
+static ns_status carry_over(ns_csv *csv)
 {
-    bool found;
-    NS_TRY(next_whole(csv, &found)); /* there is at least one byte */
-    csv->room_fields = csv->n_fields;
-    csv->spans = calloc((size_t)csv->n_fields, sizeof *csv->spans);
-    csv->fields = calloc((size_t)csv->n_fields, sizeof *csv->fields);
-    if (csv->spans == NULL || csv->fields == NULL)
-        return ns_fail(NS_ENOMEM, "no memory for the header of %s", csv->name);
-    NS_TRY(next_whole(csv, &found)); /* once more, with room for the fields */
-    if (!finish_fields(csv))
-        return ns_fail(NS_EFORMAT, "%s line %" PRId64 ": %s", csv->name, csv->line, csv->problem);
-    for (int64_t i = 0; i < csv->n_fields; i++) {
-        NS_TRY(check_name(csv, i, csv->fields[i].text, csv->fields[i].n_bytes));
-        NS_TRY(ns_texts_append(&csv->header, csv->fields[i].text, csv->fields[i].n_bytes));
+    int64_t left = csv->filled - csv->pos;
+    if (left > csv->room_carry) {
+        char *larger = realloc(csv->carry, (size_t)left);
+        if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a record of %s", ns_csv_name(csv));
+        csv->carry = larger;
+        csv->room_carry = left;
     }
-    NS_TRY(check_names_differ(csv));
-    step(csv);
-    csv->started = true;
+    if (left > 0) memcpy(csv->carry, csv->buffer + csv->pos, (size_t)left);
+    csv->n_carry = left;
+    csv->offset += csv->pos;
+    csv->buffer = NULL;
+    csv->filled = csv->pos = 0;
     return NS_OK;
 }
 
-static ns_status open_file(ns_csv *csv, const char *path, const ns_csv_options *options)
+static ns_status fill_batch(ns_csv *csv, ns_csv_batch *batch)
 {
-    if (options != NULL) csv->options = *options;
-    if (csv->options.block_bytes <= 0) csv->options.block_bytes = BLOCK_BYTES;
-    if (csv->options.record_bytes <= 0) csv->options.record_bytes = RECORD_BYTES;
-    bool standard_input = strcmp(path, "-") == 0;
-    csv->name = strdup(standard_input ? "standard input" : path);
-    csv->room = csv->options.block_bytes;
-    csv->buffer = malloc((size_t)csv->room + 1);
-    if (csv->name == NULL || csv->buffer == NULL) return ns_fail(NS_ENOMEM, "no memory to read %s", path);
-    csv->buffer[0] = '\0';
-    csv->line = 1;
-    csv->file = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (csv->file < 0) return ns_fail(NS_EFORMAT, "cannot open %s: %s", path, strerror(errno));
+    while (batch->n_rows < batch->room_rows) {
+        bool more = csv->pos == csv->filled && !csv->at_end;
+        if (csv->pos == csv->filled && csv->at_end) return NS_OK;
+        ns_csv_outcome result = more ? RECORD_NEEDS_MORE : ns_csv_cut_record(csv);
+        if (result == RECORD_WHOLE)
+            NS_TRY(take_record(csv, batch));
+        else if (result == RECORD_BAD)
+            NS_TRY(skip_bad(csv, &more));
+        else
+            more = true;
+        if (!more) continue;
+        if (batch->n_rows > 0) return NS_OK;
+        if (csv->pos > 0) { /* only lines that are no rows stand before it */
+            memmove(csv->buffer, csv->buffer + csv->pos, (size_t)(csv->filled - csv->pos));
+            csv->offset += csv->pos;
+            csv->filled -= csv->pos;
+            csv->pos = 0;
+        }
+        NS_TRY(ns_csv_read_more(csv));
+    }
     return NS_OK;
+}
+
+ns_status ns_csv_read(ns_csv *csv, ns_csv_batch *batch)
+{
+    NS_TRY(begin_batch(csv, batch));
+    ns_status status = fill_batch(csv, batch);
+    batch->bytes = csv->buffer; /* it may have grown */
+    batch->room_bytes = csv->room;
+    bool full = batch->n_rows == batch->room_rows;
+    csv->want = full ? csv->pos + csv->pos / 8 + 4096 : csv->options.block_bytes; /* of short records a batch needs less */
+    if (csv->want > csv->options.block_bytes) csv->want = csv->options.block_bytes;
+    ns_status carried = carry_over(csv);
+    return status != NS_OK ? status : carried;
+}
+
+void ns_csv_batch_destroy(ns_csv_batch *batch)
+{
+    free(batch->cells);
+    free(batch->text);
+    free(batch->line);
+    free(batch->bytes);
+    free(batch->aside);
+    *batch = (ns_csv_batch){0};
 }
 
 ns_status ns_csv_open(ns_csv **out, const char *path, const ns_csv_options *options)
@@ -534,14 +444,10 @@ ns_status ns_csv_open(ns_csv **out, const char *path, const ns_csv_options *opti
     *out = NULL;
     ns_csv *csv = calloc(1, sizeof *csv);
     if (csv == NULL) return ns_fail(NS_ENOMEM, "no memory to read %s", path);
-    csv->file = -1;
-    ns_status status = open_file(csv, path, options);
-    if (status == NS_OK) status = read_start(csv);
-    if (status == NS_OK) status = find_separator(csv);
-    if (status == NS_OK) {
-        set_classes(csv);
-        status = read_header(csv);
-    }
+    ns_status status = ns_csv_begin(csv, path, options);
+    char *first = csv->buffer; /* until here of our own */
+    if (status == NS_OK) status = carry_over(csv);
+    free(first);
     if (status != NS_OK) ns_csv_close(&csv);
     *out = csv;
     return status;
@@ -551,12 +457,10 @@ void ns_csv_close(ns_csv **csv)
 {
     ns_csv *c = *csv;
     if (c == NULL) return;
-    if (c->file > STDIN_FILENO) close(c->file);
+    ns_source_close(&c->source);
     ns_texts_destroy(&c->header);
     free(c->spans);
-    free(c->fields);
-    free(c->buffer);
-    free(c->name);
+    free(c->carry);
     free(c);
     *csv = NULL;
 }

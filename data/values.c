@@ -129,10 +129,54 @@ static bool whole_fits(const decimal *number, float value)
     return size < 18446744073709551616.0F && (uint64_t)size == whole;
 }
 
+/* Most numbers: up to 15 digits, perhaps a sign and a point. False: the long way decides. */
+static bool read_plain(const char *text, int64_t n_bytes, ns_number_text *out)
+{
+    static const double power[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *p = text, *end = text + n_bytes;
+    bool negative = n_bytes > 0 && *p == '-';
+    p += negative;
+    if (end - p < 1 || end - p > 15) return false;
+    const char *first = p;
+    uint64_t digits = 0;
+    unsigned digit;
+    for (; p < end; p++) {
+        digit = (unsigned)(unsigned char)*p - '0';
+        if (digit > 9) break;
+        digits = digits * 10 + digit;
+    }
+    int64_t n_whole = p - first, n_fraction = 0;
+    uint64_t whole = digits;
+    if (p < end) {
+        if (*p != '.' || n_whole == 0) return false;
+        const char *point = p++;
+        for (; p < end; p++) {
+            digit = (unsigned)(unsigned char)*p - '0';
+            if (digit > 9) return false;
+            digits = digits * 10 + digit;
+        }
+        n_fraction = end - point - 1;
+    }
+    double wide = n_fraction > 0 ? (double)digits / power[n_fraction] : (double)digits; /* rounds once: both are exact */
+    float value = (float)wide;
+    uint64_t bits;
+    memcpy(&bits, &wide, sizeof bits);
+    if ((bits & UINT64_C(0x1fffffff)) == UINT64_C(0x10000000)) return false; /* as in round_short */
+    double gap = wide - (double)value;
+    out->whole = wide == (double)whole;
+    if (!out->whole && !(gap < 1.0 && gap > -1.0)) return false;
+    if (digits != 0 && wide < (double)FLT_MIN) return false;
+    out->value = negative && digits != 0 ? -value : value;
+    out->leading_zero = n_whole > 1 && *first == '0';
+    out->fits = !out->whole || gap == 0.0;
+    return true;
+}
+
 ns_value_problem ns_value_number(const char *text, int64_t n_bytes, ns_number_text *out)
 {
     decimal number;
     double wide;
+    if (read_plain(text, n_bytes, out)) return NS_VALUE_OK;
     *out = (ns_number_text){0};
     if (!read_decimal(text, n_bytes, &number)) return NS_VALUE_NOT_ONE;
     if (!round_short(&number, &wide, &out->value)) round_long(text, n_bytes, &wide, &out->value);
@@ -169,7 +213,7 @@ typedef struct clock_time {
 
 /* Days from 1970-01-01 in the Gregorian calendar: years counted from March, so that the leap day is the last.
  */
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
+int64_t ns_days_of(int64_t year, int64_t month, int64_t day)
 {
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t m = month <= 2 ? month + 9 : month - 3;
@@ -189,7 +233,7 @@ static ns_value_problem seconds_of(const clock_time *time, int64_t *seconds)
         return NS_VALUE_OUT_OF_RANGE;
     if (time->day < 1 || time->day > days_in(time->year, time->month)) return NS_VALUE_OUT_OF_RANGE;
     if (time->hour > 23 || time->minute > 59 || time->second > 59) return NS_VALUE_OUT_OF_RANGE;
-    *seconds = days_of(time->year, time->month, time->day) * 86400 + time->hour * 3600 + time->minute * 60 +
+    *seconds = ns_days_of(time->year, time->month, time->day) * 86400 + time->hour * 3600 + time->minute * 60 +
                time->second;
     return NS_VALUE_OK;
 }

@@ -14,6 +14,7 @@ typedef enum ns_value_problem {
     NS_VALUE_NOT_ONE,      /* not written as a value of the kind */
     NS_VALUE_OUT_OF_RANGE, /* number: beyond float32. time: no such day or hour, or not from 1800 to 2200 */
     NS_VALUE_FRACTION,     /* time: a fraction of a second other than zeros */
+    NS_VALUE_NEVER,        /* time: its zone's clocks never show it; only from callers that know the zone */
     NS_VALUE_INEXACT       /* number: float32 does not hold it; only from callers that forbid it
                               (ns_number_text.fits) */
 } ns_value_problem;
@@ -54,6 +55,9 @@ ns_value_problem ns_value_time_as(const char *format, const char *text, int64_t 
  * year, month or day. A static text.
  */
 const char *ns_time_format_check(const char *format);
+
+/* Days from 1970-01-01 to a day of the Gregorian calendar. year >= 0, month 1 to 12. */
+int64_t ns_days_of(int64_t year, int64_t month, int64_t day);
 
 /* Whether bytes are UTF-8 (no overlong forms, no surrogates, at most U+10FFFF); else *bad_at is the first bad
  * byte. */

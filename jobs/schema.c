@@ -1,8 +1,10 @@
 #include "jobs/schema.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "jobs/number.h"
 #include "jobs/words.h"
@@ -216,4 +218,76 @@ const ns_schema_column *ns_schema_find(const ns_schema *schema, const char *name
     for (int64_t i = 0; i < schema->n_columns; i++)
         if (strcmp(schema->columns[i].name, name) == 0) return &schema->columns[i];
     return NULL;
+}
+
+/* --- printing --- */
+
+/* Plain where nobody could take it for anything but this text, else in double quotes. */
+static void print_text(FILE *to, const char *text)
+{
+    static const char *const taken[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+    bool plain = isalpha((unsigned char)text[0]) != 0;
+    for (const char *p = text; *p != '\0'; p++) plain = plain && (isalnum((unsigned char)*p) || *p == '_');
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) plain = plain && strcasecmp(text, taken[i]) != 0;
+    if (plain) {
+        fputs(text, to);
+        return;
+    }
+    fputc('"', to);
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(to, "\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7f)
+            fprintf(to, "\\x%02x", *p);
+        else
+            fputc(*p, to);
+    }
+    fputc('"', to);
+}
+
+static void print_key(FILE *to, const char *key, const char *text)
+{
+    if (text == NULL) return;
+    fprintf(to, ", %s: ", key);
+    print_text(to, text);
+}
+
+static void print_column(FILE *to, const ns_schema_column *column)
+{
+    fputs("  ", to);
+    print_text(to, column->name);
+    if (column->kind == NS_SCHEMA_INFERRED) {
+        fputs(":\n", to);
+        return;
+    }
+    fprintf(to, ": {kind: %s", kinds[column->kind]);
+    print_key(to, "format", column->format);
+    print_key(to, "zone", column->zone);
+    if (column->prefix > 0) fprintf(to, ", prefix: %d", (int)column->prefix);
+    print_key(to, "unit", column->unit);
+    print_key(to, "description", column->description);
+    fputs("}\n", to);
+}
+
+ns_status ns_schema_print(char **out, const ns_schema *schema, const char *const *comments)
+{
+    size_t size = 0;
+    *out = NULL;
+    FILE *to = open_memstream(out, &size);
+    if (to == NULL) return ns_fail(NS_ENOMEM, "out of memory for the schema");
+    fputs("# Cells with exactly one of these texts are missing.\nmissing: [", to);
+    for (int64_t i = 0; i < schema->n_missing; i++) {
+        if (i > 0) fputs(", ", to);
+        print_text(to, schema->missing[i]);
+    }
+    fputs("]\n\n# kind: number, category, id, time or skip; see the reference of the job file.\ncolumns:\n", to);
+    for (int64_t i = 0; i < schema->n_columns; i++) {
+        if (comments != NULL && comments[i] != NULL) fputs(comments[i], to);
+        print_column(to, &schema->columns[i]);
+    }
+    bool whole = !ferror(to);
+    if (fclose(to) == 0 && whole) return NS_OK;
+    free(*out);
+    *out = NULL;
+    return ns_fail(NS_ENOMEM, "out of memory for the schema");
 }

@@ -42,6 +42,14 @@ typedef struct ns_schema {
 ns_status ns_schema_parse(ns_schema **out, const char *text, const char *path);
 void ns_schema_destroy(ns_schema **schema);
 
+/*
+ * A schema as the text of a schema file, which ns_schema_parse reads back to the same.
+ *   out       out  freed by the caller; NULL on failure
+ *   comments  in   [n_columns] lines to stand above each column, each ending with a newline; NULL: none
+ * NS_ENOMEM.
+ */
+ns_status ns_schema_print(char **out, const ns_schema *schema, const char *const *comments);
+
 /* The column of this name, NULL where the schema does not speak of it. */
 const ns_schema_column *ns_schema_find(const ns_schema *schema, const char *name);
 #endif

@@ -19,7 +19,7 @@ static const struct verb {
     int least, most; /* positional words */
 } verbs[] = {
     {"synth", "OUT.h5 --rows N", "writes a synthetic cohort of hospital stays with known true risks", V_SYNTH, 1, 1},
-    {"import", "IN.csv OUT.h5", "CSV (a path, or - for standard input) to a cohort", V_IMPORT, 2, 2},
+    {"import", "IN.csv … OUT.h5", "CSV files (paths, packed with gzip or not, or - for standard input) to one cohort", V_IMPORT, 2, 100000},
     {"inspect", "PATH", "says what a cohort, checkpoint, bundle, run or score file holds", V_INSPECT, 1, 1},
     {"check", "JOB", "validates the job against its cohort without running: all problems, the plan", V_CHECK, 1, 1},
     {"train", "JOB", "trains; resumes by itself from the last good checkpoint", V_TRAIN, 1, 1},
@@ -38,7 +38,11 @@ static const struct option {
     {"--replace", NULL, "publishes over a night that differs; the old file is kept as OUT.1", V_SCORE},
     {"--restart", NULL, "moves the run folder to RUN.1 and begins anew", V_TRAIN},
     {"--extend", NULL, "continues a finished run with more rounds", V_TRAIN},
-    {"--schema", "FILE", "kinds, missing texts and formats of the CSV's columns", V_IMPORT},
+    {"--schema", "FILE", "kinds, missing texts, formats and time zones of the CSV's columns (jobs/README.md)", V_IMPORT},
+    {"--write-schema", "FILE", "writes the kinds as imported to a new schema file, ready to edit", V_IMPORT},
+    {"--encoding", "NAME", "utf8 (default), or latin1: ISO 8859-1 and Windows-1252", V_IMPORT},
+    {"--max-bad", "N or P%", "goes on past at most so many bad lines, which then stand in OUT.rejects.csv", V_IMPORT},
+    {"--append", NULL, "writes a new file beside the cohort OUT.h5, with its columns and kinds: OUT_0002.h5, …", V_IMPORT},
     {"--gold", "COHORT", "a frozen cohort to score again", V_VERIFY},
     {"--expect", "SCORES.h5", "the scores it must give, byte by byte", V_VERIFY},
     {"--rows", "N", "rows to write", V_SYNTH},
@@ -51,7 +55,8 @@ static const struct option {
     {"--duplicate-ids", "N", "rows that repeat the id of the row before", V_SYNTH},
     {"--missing-ids", "N", "rows without an id", V_SYNTH},
     {"--infinite", "N", "rows with an infinite value", V_SYNTH},
-    {"--true-risk", NULL, "adds the column true_risk", V_SYNTH},
+    {"--outcomes", NULL, "adds outcomes of several classes, a number and a count: next_care, cost, calls", V_SYNTH},
+    {"--true-risk", NULL, "adds the column true_risk, with --outcomes also true_cost, true_calls, …", V_SYNTH},
     {"-n", "N", "ranks to start", V_RUN},
 };
 enum { N_OPTIONS = sizeof options / sizeof options[0] };
@@ -61,6 +66,12 @@ static const struct verb *find_verb(const char *name)
     for (int i = 0; name != NULL && i < N_VERBS; i++)
         if (strcmp(verbs[i].name, name) == 0) return &verbs[i];
     return NULL;
+}
+
+bool ns_verb_takes_job(const char *name)
+{
+    const struct verb *verb = find_verb(name);
+    return verb != NULL && (verb->bit & V_JOB) != 0;
 }
 
 /* How many single edits lead from a to b; both are short words. */
@@ -177,7 +188,8 @@ ns_status ns_args_parse(ns_args *out, int argc, char **argv)
     memset(out, 0, sizeof *out);
     out->sets = calloc((size_t)argc + 1, sizeof *out->sets);
     out->values = calloc(N_OPTIONS, sizeof *out->values);
-    if (out->sets == NULL || out->values == NULL) return ns_fail(NS_ENOMEM, "no memory for the command line");
+    out->positional = calloc((size_t)argc + 2, sizeof *out->positional);
+    if (out->sets == NULL || out->values == NULL || out->positional == NULL) return ns_fail(NS_ENOMEM, "no memory for the command line");
     for (int i = 1; i < argc; i++) /* known even where the rest is wrong */
         if (strcmp(argv[i], "--json") == 0) out->json = true;
     if (argc < 2) {
@@ -202,6 +214,7 @@ void ns_args_destroy(ns_args *args)
 {
     free(args->sets);
     free(args->values);
+    free(args->positional);
     memset(args, 0, sizeof *args);
 }
 

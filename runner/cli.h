@@ -8,7 +8,7 @@
 
 typedef struct ns_args {
     const char *verb;              /* NULL where none was given */
-    const char *positional[2];
+    const char **positional;       /* [n_positional] the verb's words; import may have many */
     int n_positional;
     const char **sets;             /* values of --set, in order */
     int n_sets;
@@ -23,6 +23,9 @@ typedef struct ns_args {
  */
 ns_status ns_args_parse(ns_args *out, int argc, char **argv);
 void ns_args_destroy(ns_args *args);
+
+/* Whether a verb reads a job file. */
+bool ns_verb_takes_job(const char *verb);
 
 /* The value of an option such as "--as-of", or NULL; for an option without a value "" when given. */
 const char *ns_args_value(const ns_args *args, const char *option);

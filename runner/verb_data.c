@@ -1,13 +1,10 @@
-/* The verbs about files: synth, import, inspect. One process is enough; other ranks wait. */
+/* The verbs about files: synth, inspect. One process is enough; other ranks wait. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cluster/agree.h"
-#include "cluster/log.h"
-#include "data/import.h"
-#include "data/durable.h"
-#include "jobs/schema.h"
+#include "data/cohort.h"
 #include "runner/context.h"
 #include "runner/inspect.h"
 #include "runner/json.h"
@@ -79,6 +76,7 @@ static ns_status synth(ns_context *context)
     o.n_numbers = (int32_t)n_numbers;
     o.n_categories = (int32_t)n_categories;
     o.true_risk = ns_args_value(args, "--true-risk") != NULL;
+    o.outcomes = ns_args_value(args, "--outcomes") != NULL;
     NS_TRY(ns_writable_file_here(args->positional[0], "synth"));
     NS_TRY(ns_synth(args->positional[0], &o));
     json_object_set_new(context->summary, "rows", json_integer(o.n_rows));
@@ -96,107 +94,6 @@ static ns_status synth(ns_context *context)
 ns_status ns_verb_synth(ns_context *context)
 {
     return ns_agree(context->rank == 0 ? synth(context) : NS_OK, context->comm);
-}
-
-/* --- import --- */
-
-static ns_import_kind import_kind(ns_schema_kind kind)
-{
-    switch (kind) {
-    case NS_SCHEMA_INFERRED: return NS_IMPORT_INFER;
-    case NS_SCHEMA_NUMBER: return NS_IMPORT_NUMBER;
-    case NS_SCHEMA_CATEGORY: return NS_IMPORT_CATEGORY;
-    case NS_SCHEMA_ID: return NS_IMPORT_ID;
-    case NS_SCHEMA_TIME: return NS_IMPORT_TIME;
-    case NS_SCHEMA_SKIP: return NS_IMPORT_SKIP;
-    }
-    return NS_IMPORT_INFER;
-}
-
-/* The schema as data/import.h wants it; columns are borrowed from schema. */
-static ns_status import_schema(ns_import_schema *out, const ns_schema *schema, const char *path)
-{
-    ns_import_column *columns = calloc((size_t)schema->n_columns + 1, sizeof *columns);
-    if (columns == NULL) return ns_fail(NS_ENOMEM, "no memory for '%s'", path);
-    for (int64_t i = 0; i < schema->n_columns; i++) {
-        const ns_schema_column *c = &schema->columns[i];
-        columns[i] = (ns_import_column){.name = c->name, .kind = import_kind(c->kind), .prefix = c->prefix, .format = c->format,
-                                        .zone = c->zone, .unit = c->unit, .description = c->description, .line = c->line};
-    }
-    *out = (ns_import_schema){.path = path, .missing = (const char *const *)schema->missing,
-                              .n_missing = schema->n_missing, .columns = columns, .n_columns = schema->n_columns};
-    return NS_OK;
-}
-
-static void tell_bad_line(void *context, const char *message)
-{
-    (void)context;
-    char quoted[1200];
-    ns_log_event(NS_LOG_WARN, "bad_line", "where=%s", ns_log_value(quoted, sizeof quoted, message));
-}
-
-static void report_import(ns_context *context, const ns_import_report *report, const char *out)
-{
-    json_t *columns = json_array();
-    FILE *to = context->text;
-    fprintf(to, "imported %lld rows, %lld columns to %s\n", (long long)report->n_rows, (long long)report->n_columns, out);
-    for (int64_t i = 0; i < report->n_columns; i++) {
-        const ns_import_column_report *c = &report->columns[i];
-        const char *kind = c->skipped ? "skip" : ns_column_kind_name(c->kind);
-        fprintf(to, "  %-28s %-9s %s", c->name, kind, c->inferred ? "inferred " : "as said  ");
-        if (!c->skipped) {
-            fprintf(to, "%lld missing, ", (long long)c->n_missing);
-            if (c->n_distinct < 0) fprintf(to, "more than 65535 distinct");
-            else fprintf(to, "%lld distinct", (long long)c->n_distinct);
-            if (c->n_inexact > 0) fprintf(to, ", %lld rounded to float32", (long long)c->n_inexact);
-            if (c->n_zoneless > 0) fprintf(to, ", %lld without a time zone taken as UTC", (long long)c->n_zoneless);
-        }
-        fprintf(to, "\n");
-        json_array_append_new(columns, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I}", "name", c->name, "kind", kind, "inferred",
-                                                 c->inferred, "missing", (json_int_t)c->n_missing, "distinct", (json_int_t)c->n_distinct,
-                                                 "inexact", (json_int_t)c->n_inexact, "zoneless", (json_int_t)c->n_zoneless));
-    }
-    json_object_set_new(context->summary, "rows", json_integer(report->n_rows));
-    json_object_set_new(context->summary, "out", json_string(out));
-    json_object_set_new(context->summary, "columns", columns);
-}
-
-static ns_status import(ns_context *context)
-{
-    const char *csv = context->args->positional[0], *out = context->args->positional[1];
-    const char *path = ns_args_value(context->args, "--schema");
-    char *text = NULL;
-    size_t n = 0;
-    bool found = true;
-    ns_schema *schema = NULL;
-    ns_import_schema as_import = {0};
-    ns_import_report report = {0};
-    ns_status status = ns_writable_file_here(out, "import");
-    if (status == NS_OK && path != NULL) {
-        status = ns_read_whole(path, &text, &n, &found);
-        if (status != NS_OK || !found) {
-            ns_error_clear();
-            status = ns_fail(NS_EINVAL, "--schema: '%s' cannot be read", path);
-        }
-        if (status == NS_OK && strlen(text) != n) status = ns_fail(NS_EINVAL, "%s: holds a NUL byte, so it is not a schema", path);
-        if (status == NS_OK) status = ns_schema_parse(&schema, text, path);
-        if (status == NS_OK) status = import_schema(&as_import, schema, path);
-    }
-    if (status == NS_OK) {
-        ns_import_options options = {.schema = path != NULL ? &as_import : NULL, .bad_line = tell_bad_line};
-        status = ns_import_csv(&report, csv, out, &options);
-    }
-    if (status == NS_OK) report_import(context, &report, out);
-    ns_import_report_free(&report);
-    free((void *)(uintptr_t)as_import.columns);
-    ns_schema_destroy(&schema);
-    free(text);
-    return status;
-}
-
-ns_status ns_verb_import(ns_context *context)
-{
-    return ns_agree(context->rank == 0 ? import(context) : NS_OK, context->comm);
 }
 
 /* --- inspect --- */

@@ -16,6 +16,7 @@
 #include "data/cohort_writer.h"
 #include "data/h5.h"
 #include "tests/check.h"
+#include "tests/data/both_ways.h"
 
 enum { ROWS = 150001 };
 static char folder[64];
@@ -178,6 +179,7 @@ static void reads_back(void **state)
     check_rows(in_folder("kinds.h5"), 12345);
     CHECK_OK(write_whole(in_folder("kinds.h5"), 12345, 777, &dense));
     check_rows(in_folder("kinds.h5"), 12345);
+    check_both_ways(in_folder("kinds.h5"), ALL_FAST);
     unlink(in_folder("kinds.h5"));
 }
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "data/csv.h"
 
@@ -12,7 +13,31 @@
 typedef struct transcript {
     char text[4096];
     size_t length;
+    struct entry {
+        int64_t line;
+        size_t first, end; /* in text */
+    } entries[400];
+    int n_entries;
 } transcript;
+
+static int by_line(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    return (x->line > y->line) - (x->line < y->line);
+}
+
+/* Good and bad records reach us by two ways; here in the order of their lines. */
+static void sort_lines(transcript *t)
+{
+    transcript sorted = {.length = 0};
+    qsort(t->entries, (size_t)t->n_entries, sizeof t->entries[0], by_line);
+    for (int i = 0; i < t->n_entries; i++) {
+        size_t n = t->entries[i].end - t->entries[i].first;
+        memcpy(sorted.text + sorted.length, t->text + t->entries[i].first, n);
+        sorted.length += n;
+    }
+    *t = sorted;
+}
 
 static void note(transcript *t, const char *text, int64_t n_bytes)
 {
@@ -22,11 +47,21 @@ static void note(transcript *t, const char *text, int64_t n_bytes)
     t->text[t->length] = '\0';
 }
 
-static void note_bad(void *context, int64_t line, const char *problem)
+static void end_entry(transcript *t, int64_t line, size_t first)
 {
+    assert_true(t->n_entries < 400);
+    t->entries[t->n_entries++] = (struct entry){line, first, t->length};
+}
+
+static ns_status note_bad(void *context, const ns_csv_bad_record *record)
+{
+    transcript *t = context;
     char words[600];
-    int n = snprintf(words, sizeof words, "%" PRId64 "!%s\n", line, problem);
-    note(context, words, n);
+    size_t first = t->length;
+    int n = snprintf(words, sizeof words, "%" PRId64 "!%s\n", record->line, record->problem);
+    note(t, words, n);
+    end_entry(t, record->line, first);
+    return NS_OK;
 }
 
 static void write_file(const char *path, const char *bytes, int64_t n_bytes)
@@ -37,28 +72,44 @@ static void write_file(const char *path, const char *bytes, int64_t n_bytes)
     assert_int_equal(fclose(file), 0);
 }
 
-static ns_status read_all(transcript *t, const char *path, int64_t block_bytes)
+/* One good record in words. */
+static void note_row(transcript *t, const ns_csv *csv, const ns_csv_batch *batch, int64_t row)
+{
+    char line[32];
+    size_t first = t->length;
+    note(t, line, snprintf(line, sizeof line, "%" PRId64 ":", batch->line[row]));
+    for (int64_t i = 0; i < ns_csv_header(csv)->n; i++) {
+        ns_csv_cell cell = batch->cells[i * batch->room_rows + row];
+        if (i > 0) note(t, "|", 1);
+        note(t, ns_csv_text(batch, cell), cell.n_bytes);
+    }
+    note(t, "\n", 1);
+    end_entry(t, batch->line[row], first);
+}
+
+/* Batches take turns, as in an import. */
+static ns_status read_as(transcript *t, const char *path, int64_t block_bytes, ns_csv_encoding encoding)
 {
     ns_csv *csv;
+    ns_csv_batch batches[2] = {{0}, {0}};
     ns_csv_options options = {
-        .bad = note_bad, .context = t, .block_bytes = block_bytes, .record_bytes = 2000};
+        .bad = note_bad, .context = t, .block_bytes = block_bytes, .record_bytes = 2000, .encoding = encoding};
     *t = (transcript){0};
     ns_status status = ns_csv_open(&csv, path, &options);
-    while (status == NS_OK) {
-        ns_csv_record record;
-        bool found;
-        status = ns_csv_next(csv, &record, &found);
-        if (status != NS_OK || !found) break;
-        char line[32];
-        note(t, line, snprintf(line, sizeof line, "%" PRId64 ":", record.line));
-        for (int64_t i = 0; i < ns_csv_header(csv)->n; i++) {
-            if (i > 0) note(t, "|", 1);
-            note(t, record.fields[i].text, record.fields[i].n_bytes);
-        }
-        note(t, "\n", 1);
+    for (int turn = 0; status == NS_OK; turn = 1 - turn) {
+        status = ns_csv_read(csv, &batches[turn]);
+        if (status != NS_OK || batches[turn].n_rows == 0) break;
+        for (int64_t i = 0; i < batches[turn].n_rows; i++) note_row(t, csv, &batches[turn], i);
     }
     ns_csv_close(&csv);
+    for (int i = 0; i < 2; i++) ns_csv_batch_destroy(&batches[i]);
+    sort_lines(t);
     return status;
+}
+
+static ns_status read_all(transcript *t, const char *path, int64_t block_bytes)
+{
+    return read_as(t, path, block_bytes, NS_CSV_UTF8);
 }
 
 typedef struct csv_case {
@@ -68,6 +119,7 @@ typedef struct csv_case {
     const char *want; /* the transcript; of a failure, what its message contains */
 } csv_case;
 
+#define CURE "; --encoding latin1 reads Latin-1"
 #define NOT_CLOSED "opens a quote that is never closed"
 #define BAD_CLOSE                                                                                            \
     "has a quoted field whose closing quote is not followed by a separator or a line end; is a quote left "  \
@@ -116,8 +168,8 @@ static const csv_case csv_cases[] = {
     {TEXT("a,b\n1,\"x\0\"\n3,4\n"), NS_OK, "2!has a NUL byte\n3:3|4\n"},
     {TEXT("a,b\n1,x\ry\n3,4\n"), NS_OK,
      "2!has a carriage return that ends no line; lines end with LF or CRLF\n3:3|4\n"},
-    {TEXT("a,b\n1,\xfc\n3,4\n"), NS_OK, "2!column 2 is not UTF-8 (byte 6 of the file)\n3:3|4\n"},
-    {TEXT("a,b\n\"x\"\"\xe2\x82\",2\n3,4\n"), NS_OK, "2!column 1 is not UTF-8 (byte 8 of the file)\n3:3|4\n"},
+    {TEXT("a,b\n1,\xfc\n3,4\n"), NS_OK, "2!column 2 is not UTF-8 (byte 6 of the file)" CURE "\n3:3|4\n"},
+    {TEXT("a,b\n\"x\"\"\xe2\x82\",2\n3,4\n"), NS_OK, "2!column 1 is not UTF-8 (byte 8 of the file)" CURE "\n3:3|4\n"},
     {TEXT("a,gr\xc3\xb6\xc3\x9f"
           "e\n\xe2\x82\xac,\"\xc3\xbc\"\n"),
      NS_OK, "2:\xe2\x82\xac|\xc3\xbc\n"},
@@ -127,6 +179,10 @@ static const csv_case csv_cases[] = {
     {TEXT("\"a,b\";c\n1;2\n"), NS_OK, "2:1|2\n"},
     {TEXT("a;b,c\n1,2\n"), NS_OK, "2:1|2\n"},
     {TEXT("two words\n1\n"), NS_OK, "2:1\n"},
+    {TEXT("sep=;\na,b;c\n1,5;2\n"), NS_OK, "3:1,5|2\n"},
+    {TEXT("\xef\xbb\xbfsep=\t\r\na\tb\r\n1\t2\r\n"), NS_OK, "3:1|2\n"},
+    {TEXT("sep=;\n"), NS_EFORMAT, "line 2: a header line is expected"},
+    {TEXT("sep=;\na;;c\n"), NS_EFORMAT, "line 2: column 2 of 3 has no name"},
     {TEXT(""), NS_EFORMAT, "is empty; a header line is expected"},
     {TEXT("\xef\xbb\xbf"), NS_EFORMAT, "is empty; a header line is expected"},
     {TEXT("\n1\n"), NS_EFORMAT, "line 1: column 1 of 1 has no name"},
@@ -138,7 +194,7 @@ static const csv_case csv_cases[] = {
     {TEXT("a,\"b\n1,2\n"), NS_EFORMAT, "line 1: the header " NOT_CLOSED},
     {TEXT("a,\xfc\n1,2\n"), NS_EFORMAT, "line 1: the header: column 2 is not UTF-8 (byte 2 of the file)"},
     {TEXT("a\rb\r1\r2\r"), NS_EFORMAT, "line 1: the header has a carriage return that ends no line"},
-    {TEXT("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"), NS_EFORMAT, "is compressed with gzip"},
+    {TEXT("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"), NS_EFORMAT, "ends inside its gzip data"},
     {TEXT("\xfd"
           "7zXZ\x00\x00\x04"),
      NS_EFORMAT, "is compressed with xz"},
@@ -171,6 +227,88 @@ static void csv_files_are_read_or_refused(void **state)
     ns_error_clear();
 }
 
+/* Every bad line of many: that the blocks around it do not matter. */
+static void blocks_mean_nothing(void **state)
+{
+    const char *path = *state;
+    static const char *const pieces[] = {"1,2\n", "\"a\nb\",\"c\"\"d\"\n", "\n", "x\n", "3,\"4\"\r\n", "5,\"6\n", "7,8\"9\n",
+                                         "a,\xc3\xa4\n", "b,\xe4\n", "\"\",\r\n"};
+    enum { N = sizeof pieces / sizeof pieces[0] };
+    unsigned state_of = 1;
+    for (int file_number = 0; file_number < 60; file_number++) {
+        char bytes[1000] = "h,k\n";
+        for (int i = 0; i < 30; i++) {
+            state_of = state_of * 1103515245U + 12345U;
+            strcat(bytes, pieces[state_of / 65536 % N]);
+        }
+        write_file(path, bytes, (int64_t)strlen(bytes));
+        transcript whole, parts;
+        CHECK_OK(read_all(&whole, path, 0));
+        for (int64_t block = 1; block < 40; block++) {
+            CHECK_OK(read_all(&parts, path, block));
+            if (strcmp(parts.text, whole.text) != 0)
+                fail_msg("%s\nin blocks of %d: %s\nwhole: %s", bytes, (int)block, parts.text, whole.text);
+        }
+    }
+}
+
+static void latin1_becomes_utf8(void **state)
+{
+    const char *path = *state;
+    transcript t;
+    write_file(path, TEXT("a,gr\xf6\xdf" "e\n\xe4,\"\xfc\"\"\x80\"\n1,2\n"));
+    CHECK_OK(read_as(&t, path, 3, NS_CSV_LATIN1));
+    assert_string_equal(t.text, "2:\xc3\xa4|\xc3\xbc\"\xe2\x82\xac\n3:1|2\n");
+    write_file(path, TEXT("a,b\n1,\x81\n"));
+    CHECK_OK(read_as(&t, path, 0, NS_CSV_LATIN1));
+    assert_string_equal(t.text, "2!column 2 is not Latin-1 (byte 6 of the file)\n");
+}
+
+/* gzip of some bytes, in members of so many bytes each. */
+static int64_t gzip(char *out, int64_t room, const char *bytes, int64_t n_bytes, int64_t member)
+{
+    int64_t used = 0;
+    for (int64_t at = 0; at < n_bytes; at += member) {
+        z_stream z = {0};
+        assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        z.next_in = (Bytef *)(uintptr_t)bytes + at;
+        z.avail_in = (uInt)(n_bytes - at < member ? n_bytes - at : member);
+        z.next_out = (Bytef *)out + used;
+        z.avail_out = (uInt)(room - used);
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        used += (int64_t)z.total_out;
+        deflateEnd(&z);
+    }
+    return used;
+}
+
+static void gzip_is_unpacked(void **state)
+{
+    const char *path = *state;
+    static const char plain[] = "a,b\n1,2\n\"x\ny\",4\n5\n6,7\n";
+    char packed[2000];
+    for (int64_t member = 1; member < 40; member += 6) {
+        int64_t n = gzip(packed, sizeof packed - 8, plain, sizeof plain - 1, member);
+        memset(packed + n, 0, 8);
+        for (int64_t block = 1; block < 20; block += 9) {
+            transcript t;
+            write_file(path, packed, n + (block > 1 ? 8 : 0)); /* zeros behind it mean nothing */
+            CHECK_OK(read_all(&t, path, block));
+            assert_string_equal(t.text, "2:1|2\n3:x\ny|4\n5!has 1 field, the header has 2\n6:6|7\n");
+        }
+        transcript t;
+        write_file(path, packed, n - 3);
+        CHECK_FAILS(read_all(&t, path, 0), NS_EFORMAT, "ends inside its gzip data");
+        packed[n - 6] ^= 1; /* the checksum */
+        write_file(path, packed, n);
+        CHECK_FAILS(read_all(&t, path, 0), NS_EFORMAT, "its gzip data are damaged");
+        packed[n - 6] ^= 1;
+        packed[n] = 'x';
+        write_file(path, packed, n + 1);
+        CHECK_FAILS(read_all(&t, path, 0), NS_EFORMAT, "something that is not gzip follows");
+    }
+}
+
 /* A long run of empty lines must not be scanned anew for each of them. */
 static void many_empty_lines_are_quick(void **state)
 {
@@ -184,17 +322,35 @@ static void many_empty_lines_are_quick(void **state)
     write_file(path, bytes, N + 8);
     free(bytes);
     ns_csv *csv;
-    ns_csv_record record;
-    bool found;
+    ns_csv_batch batch = {0};
     CHECK_OK(ns_csv_open(&csv, path, NULL));
-    CHECK_OK(ns_csv_next(csv, &record, &found));
-    assert_true(found);
-    assert_int_equal(record.line, N + 2);
+    CHECK_OK(ns_csv_read(csv, &batch));
+    assert_int_equal(batch.n_rows, 1);
+    assert_int_equal(batch.line[0], N + 2);
     assert_int_equal(ns_csv_n_bad(csv), N);
-    CHECK_OK(ns_csv_next(csv, &record, &found));
-    assert_false(found);
+    CHECK_OK(ns_csv_read(csv, &batch));
+    assert_int_equal(batch.n_rows, 0);
     assert_int_equal(ns_csv_n_bytes(csv), N + 8);
+    assert_false(ns_csv_mixed_ends(csv));
     ns_csv_close(&csv);
+    ns_csv_batch_destroy(&batch);
+}
+
+static void mixed_line_ends_are_known(void **state)
+{
+    const char *path = *state;
+    static const char *const texts[] = {"a\n1\n2\n", "a\r\n1\r\n2", "a\r\n1\n", "a\n\"1\r\n\"\n"};
+    static const bool mixed[] = {false, false, true, false};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        ns_csv *csv;
+        ns_csv_batch batch = {0};
+        write_file(path, texts[i], (int64_t)strlen(texts[i]));
+        CHECK_OK(ns_csv_open(&csv, path, NULL));
+        CHECK_OK(ns_csv_read(csv, &batch));
+        assert_int_equal(ns_csv_mixed_ends(csv), mixed[i]);
+        ns_csv_close(&csv);
+        ns_csv_batch_destroy(&batch);
+    }
 }
 
 static void long_records_are_refused(void **state)
@@ -262,6 +418,10 @@ int main(void)
     close(file);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(csv_files_are_read_or_refused, path),
+        cmocka_unit_test_prestate(blocks_mean_nothing, path),
+        cmocka_unit_test_prestate(latin1_becomes_utf8, path),
+        cmocka_unit_test_prestate(gzip_is_unpacked, path),
+        cmocka_unit_test_prestate(mixed_line_ends_are_known, path),
         cmocka_unit_test_prestate(many_empty_lines_are_quick, path),
         cmocka_unit_test_prestate(long_records_are_refused, path),
         cmocka_unit_test_prestate(long_names_are_refused, path),

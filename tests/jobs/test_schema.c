@@ -1,5 +1,7 @@
 #include "tests/check.h"
 
+#include <stdbool.h>
+
 #include "jobs/schema.h"
 
 static void test_a_schema(void **state)
@@ -108,9 +110,51 @@ static void test_mistakes(void **state)
     }
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What is printed is read back to the same, whatever stands in names and texts. */
+static void test_printing(void **state)
+{
+    (void)state;
+    const char *missing[] = {"", "?", "NA", "null", "a \"b\"\\", "tab\there", "- x", "#", "M\xc3\xbcller", "~"};
+    ns_schema_column columns[] = {
+        {.name = "age", .kind = NS_SCHEMA_NUMBER, .unit = "a: [1]", .description = "in \"years\", #1"},
+        {.name = "null", .kind = NS_SCHEMA_ID},
+        {.name = "no", .kind = NS_SCHEMA_SKIP},
+        {.name = "1st name, or \"other\"", .kind = NS_SCHEMA_CATEGORY, .prefix = 3},
+        {.name = "gr\xc3\xb6\xc3\x9f" "e", .kind = NS_SCHEMA_INFERRED},
+        {.name = "at: x", .kind = NS_SCHEMA_TIME, .format = "%d.%m.%Y %H:%M", .zone = "Europe/Vienna"},
+    };
+    enum { N = sizeof columns / sizeof *columns };
+    const char *comments[N] = {"  # look\n", NULL, "  # one\n  # two\n", NULL, NULL, NULL};
+    const ns_schema schema = {.missing = missing, .n_missing = sizeof missing / sizeof *missing, .columns = columns, .n_columns = N};
+    char *text;
+    ns_schema *back;
+    CHECK_OK(ns_schema_print(&text, &schema, comments));
+    assert_non_null(strstr(text, "  # look\n  age: {kind: number"));
+    CHECK_OK(ns_schema_parse(&back, text, "printed"));
+    assert_int_equal(back->n_missing, schema.n_missing);
+    for (int64_t i = 0; i < schema.n_missing; i++) assert_string_equal(back->missing[i], missing[i]);
+    assert_int_equal(back->n_columns, N);
+    for (int i = 0; i < N; i++) {
+        const ns_schema_column *a = &columns[i], *b = &back->columns[i];
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->kind, b->kind);
+        assert_int_equal(a->prefix, b->prefix);
+        assert_true(same_text(a->format, b->format) && same_text(a->zone, b->zone));
+        assert_true(same_text(a->unit, b->unit) && same_text(a->description, b->description));
+    }
+    ns_schema_destroy(&back);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_schema),
+                                       cmocka_unit_test(test_printing),
                                        cmocka_unit_test(test_schemas_that_say_little),
                                        cmocka_unit_test(test_mistakes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
