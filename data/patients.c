@@ -272,61 +272,110 @@ ns_status ns_max_rows_per_patient(const ns_hash128 *patient, int64_t n, int64_t 
     return status;
 }
 
-/* flags[tag] = 1 for every record of a sorted list whose hash its neighbour has too. */
-static void mark_equal(const records *sorted, uint8_t *flags)
-{
-    for (int64_t i = 1; i < sorted->n; i++) {
-        const record *a = &sorted->list[i - 1], *b = &sorted->list[i];
-        if (is_same(a, b)) flags[a->tag] = flags[b->tag] = 1;
-    }
-}
-
-/* The records of all ids that are not missing, in row order. */
-static ns_status list_ids(records *out, const ns_hash128 *id, int64_t n)
+/* The records of all rows that have a patient and take part, in row order; their tags are the values. */
+static ns_status list_rows(records *out, const ns_hash128 *patient, const uint8_t *value, int64_t n)
 {
     out->list = room_for(n, sizeof *out->list);
     if (out->list == NULL) return no_memory(n);
     for (int64_t i = 0; i < n; i++)
-        if (!is_missing(id[i])) out->list[out->n++] = (record){id[i].hi, id[i].lo, 0};
+        if (!is_missing(patient[i]) && value[i] != 0) out->list[out->n++] = (record){patient[i].hi, patient[i].lo, value[i]};
     return NS_OK;
 }
 
-ns_status ns_find_duplicates(const ns_hash128 *id, int64_t n, uint8_t *duplicate, int64_t *n_rows,
-                             MPI_Comm comm)
+/* An owner's sorted records hold value and place in one tag: the place of the list received is below 2^56. */
+enum { VALUE_SHIFT = 56 };
+
+static int64_t place_of(const record *r)
 {
-    route r = {0};
+    return r->tag & ((INT64_C(1) << VALUE_SHIFT) - 1);
+}
+
+/* answers[place] for every record of a sorted list, and what there is to count. */
+typedef int64_t (*judge)(const records *sorted, uint8_t *answers);
+
+static int64_t mark_equal(const records *sorted, uint8_t *answers)
+{
+    int64_t n = 0;
+    for (int64_t i = 1; i < sorted->n; i++) {
+        const record *a = &sorted->list[i - 1], *b = &sorted->list[i];
+        if (is_same(a, b)) answers[place_of(a)] = answers[place_of(b)] = 1;
+    }
+    for (int64_t i = 0; i < sorted->n; i++) n += answers[i];
+    return n;
+}
+
+/* The first record of a patient has the lowest value; how many patients have a higher one too. */
+static int64_t tell_lowest(const records *sorted, uint8_t *answers)
+{
+    int64_t n = 0;
+    for (int64_t first = 0, end; first < sorted->n; first = end) {
+        uint8_t lowest = (uint8_t)(sorted->list[first].tag >> VALUE_SHIFT);
+        for (end = first; end < sorted->n && is_same(&sorted->list[first], &sorted->list[end]); end++)
+            answers[place_of(&sorted->list[end])] = lowest;
+        n += (uint8_t)(sorted->list[end - 1].tag >> VALUE_SHIFT) > lowest;
+    }
+    return n;
+}
+
+/*
+ * Every row with a patient and a value above 0 asks the patient's owner; the others' answer stays as it is.
+ *   count  out  the sum of what the judges counted, over all ranks
+ */
+static ns_status ask_owners(const ns_hash128 *patient, const uint8_t *value, int64_t n, judge judge_of, uint8_t *answer,
+                            int64_t *count, MPI_Comm comm)
+{
     records mine = {0}, owned = {0};
-    uint8_t *asked = NULL, *answer = NULL;
-    *n_rows = 0;
+    route r = {0};
+    uint8_t *asked = NULL, *back = NULL;
+    *count = 0;
     ns_status status = open_route(&r, comm);
-    if (status == NS_OK) status = list_ids(&mine, id, n);
+    if (status == NS_OK) status = list_rows(&mine, patient, value, n);
     status = ns_agree(status, comm);
     if (status != NS_OK) goto done;
     int64_t n_asked = mine.n;
     status = send_to_owners(&owned, &mine, &r, comm);
     if (status != NS_OK) goto done;
 
-    for (int64_t i = 0; i < owned.n; i++) owned.list[i].tag = i;
+    for (int64_t i = 0; i < owned.n; i++) owned.list[i].tag = owned.list[i].tag << VALUE_SHIFT | i;
     asked = calloc((size_t)owned.n + 1, 1);
-    answer = malloc((size_t)n_asked + 1);
-    status = asked == NULL || answer == NULL ? no_memory(owned.n) : sort_records(&owned);
+    back = malloc((size_t)n_asked + 1);
+    status = asked == NULL || back == NULL ? no_memory(owned.n) : sort_records(&owned);
     status = ns_agree(status, comm);
     if (status != NS_OK) goto done;
-    mark_equal(&owned, asked);
-    exchange((side){(char *)asked, r.n_from, r.first_from}, (side){(char *)answer, r.n_to, r.first_to}, 1, &r,
-             comm);
+    *count = judge_of(&owned, asked);
+    exchange((side){(char *)asked, r.n_from, r.first_from}, (side){(char *)back, r.n_to, r.first_to}, 1, &r, comm);
     /* answers of one owner come back in the order in which its rows were packed: row order */
-    for (int64_t i = 0; i < n; i++) {
-        duplicate[i] = is_missing(id[i]) ? 0 : answer[r.first_to[owner_of(id[i].hi, r.n_ranks)]++];
-        *n_rows += duplicate[i];
-    }
-    ns_sum_i64(n_rows, 1, comm);
+    for (int64_t i = 0; i < n; i++)
+        if (!is_missing(patient[i]) && value[i] != 0) answer[i] = back[r.first_to[owner_of(patient[i].hi, r.n_ranks)]++];
+    ns_sum_i64(count, 1, comm);
 done:
     free(mine.list);
     free(owned.list);
     free(asked);
-    free(answer);
+    free(back);
     free(r.n_to);
+    return status;
+}
+
+ns_status ns_find_duplicates(const ns_hash128 *id, int64_t n, uint8_t *duplicate, int64_t *n_rows, MPI_Comm comm)
+{
+    uint8_t *all = room_for(n, 1);
+    ns_status status = ns_agree(all == NULL ? no_memory(n) : NS_OK, comm);
+    if (status == NS_OK) {
+        memset(all, 1, (size_t)n);
+        memset(duplicate, 0, (size_t)n);
+        status = ask_owners(id, all, n, mark_equal, duplicate, n_rows, comm);
+    }
+    free(all);
+    return status;
+}
+
+ns_status ns_lowest_of_patient(const ns_hash128 *patient, const uint8_t *value, int64_t n, uint8_t *lowest, int64_t *n_patients,
+                               MPI_Comm comm)
+{
+    ns_status status = ask_owners(patient, value, n, tell_lowest, lowest, n_patients, comm);
+    for (int64_t i = 0; i < n && status == NS_OK; i++)
+        if (is_missing(patient[i]) || value[i] == 0) lowest[i] = value[i];
     return status;
 }
 

@@ -33,6 +33,16 @@ ns_status ns_max_rows_per_patient(const ns_hash128 *patient, int64_t n, int64_t 
 ns_status ns_find_duplicates(const ns_hash128 *id, int64_t n, uint8_t *duplicate, int64_t *n_rows, MPI_Comm comm);
 
 /*
+ * The lowest value that any row of each row's patient carries (the earliest part that the patient is in).
+ *   value       in   [n] 0: the row takes no part, its answer is 0
+ *   lowest      out  [n] a row without a patient has its own value; not value itself
+ *   n_patients  out  patients with more than one value, over all ranks
+ * Collective. NS_ENOMEM.
+ */
+ns_status ns_lowest_of_patient(const ns_hash128 *patient, const uint8_t *value, int64_t n, uint8_t *lowest, int64_t *n_patients,
+                               MPI_Comm comm);
+
+/*
  * Finds a patient whose rows carry more than one value (a split column that puts one patient in two parts).
  *   n_patients  out  patients with more than one value
  * Collective. NS_ENOMEM.

@@ -46,3 +46,29 @@ ns_part ns_split_by_row(const ns_split *split, int64_t row_number)
     store(key + 8, (uint64_t)row_number);
     return part_of(split, key, sizeof key);
 }
+
+/* Whether an outcome that may take `window` seconds is known before `end`. Subtracted from the end, which is a date that
+   somebody wrote and leaves room; the time may be any number. */
+static bool is_known(int64_t time, int64_t window, int64_t end)
+{
+    return window == 0 || end == NS_TIME_NEVER || time < end - window;
+}
+
+ns_left_out ns_split_until(const ns_time_split *split, int64_t time)
+{
+    if (time == INT64_MIN) return NS_LEFT_NO_TIME;
+    if (time >= split->until) return NS_LEFT_AFTER_UNTIL;
+    return is_known(time, split->window, split->until) ? NS_LEFT_NOT : NS_LEFT_WINDOW_OPEN;
+}
+
+ns_part ns_split_by_time(const ns_time_split *split, int64_t time, ns_left_out *why)
+{
+    *why = ns_split_until(split, time);
+    if (*why != NS_LEFT_NOT) return NS_PART_NONE;
+    if (time >= split->test_from) return NS_PART_TEST;
+    ns_part part = time >= split->valid_from ? NS_PART_VALID : NS_PART_TRAIN;
+    int64_t end = part == NS_PART_TRAIN && split->valid_from != NS_TIME_NEVER ? split->valid_from : split->test_from;
+    if (is_known(time, split->window, end)) return part;
+    *why = NS_LEFT_WINDOW_OPEN;
+    return NS_PART_NONE;
+}

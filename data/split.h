@@ -1,6 +1,6 @@
 #ifndef NIGHTSHIFT_DATA_SPLIT_H
 #define NIGHTSHIFT_DATA_SPLIT_H
-/* Which part of the cohort a row belongs to: a pure function of the seed and its group, or its global row number. */
+/* Which part of the cohort a row belongs to: a pure function of the seed and its group, of its global row number, or of its time. */
 #include <stdint.h>
 
 #include "data/hash.h"
@@ -21,4 +21,30 @@ typedef struct ns_split {
  */
 ns_part ns_split_by_group(const ns_split *split, ns_hash128 group, int64_t row_number);
 ns_part ns_split_by_row(const ns_split *split, int64_t row_number);
+
+/* A date that is not set: nothing begins or ends there. */
+#define NS_TIME_NEVER INT64_MAX
+
+/* Times in seconds since 1970 UTC. */
+typedef struct ns_time_split {
+    int64_t valid_from, test_from; /* with which these parts begin; NS_TIME_NEVER: there is no such part. valid_from < test_from */
+    int64_t until;                 /* with which the last part ends; NS_TIME_NEVER: it does not */
+    int64_t window;                /* >= 0: how long after a row its outcome may still happen */
+} ns_time_split;
+
+/* Why a row is in no part. */
+typedef enum ns_left_out { NS_LEFT_NOT = 0, NS_LEFT_NO_TIME, NS_LEFT_WINDOW_OPEN, NS_LEFT_AFTER_UNTIL, NS_N_LEFT_OUT } ns_left_out;
+
+/*
+ * A part holds the times from its beginning to the beginning of the next, the last one to `until`; training begins with the
+ * first row. The row's outcome must be known by the end of its part, or it would come from the time of the next one:
+ *   end(part) = the first of valid_from, test_from, until that is above `time`
+ *   in the part where time + window < end or window = 0; NS_LEFT_WINDOW_OPEN where not
+ *   NS_LEFT_AFTER_UNTIL where time >= until; NS_LEFT_NO_TIME where the time is missing (the smallest int64)
+ * why is NS_LEFT_NOT where the row is in a part.
+ */
+ns_part ns_split_by_time(const ns_time_split *split, int64_t time, ns_left_out *why);
+
+/* Whether a row's outcome is known at `until`, as above with no part but one; for splits by other things. */
+ns_left_out ns_split_until(const ns_time_split *split, int64_t time);
 #endif

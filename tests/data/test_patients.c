@@ -185,6 +185,39 @@ static void test_find_duplicates(void **state)
     }
 }
 
+/* Values 0 to N_CELLS of rows: cell + 1. The lowest above 0 of a patient, by walking the whole table. */
+static void test_lowest_of_patient(void **state)
+{
+    (void)state;
+    for (int k = 0; k < N_TABLES; k++) {
+        table t = tables[k];
+        int64_t alone[N_CELLS] = {0}, want = 0, got = -1;
+        uint16_t *sets = cells_of_patients(t, alone);
+        for (int64_t p = 0; p < t.n_patients; p++) {
+            unsigned values = sets[p] & ~1U; /* bit v: a row of value v; value 0 takes no part */
+            want += (values & (values - 1)) != 0;
+        }
+        part p = make_part(t);
+        uint8_t *value = malloc((size_t)p.n + 1), *lowest = malloc((size_t)p.n + 1);
+        for (int64_t i = 0; i < p.n; i++) value[i] = (uint8_t)(p.cell[i] + 1);
+        memset(lowest, 0xcc, (size_t)p.n + 1);
+        CHECK_OK(ns_lowest_of_patient(p.hash, value, p.n, lowest, &got, MPI_COMM_WORLD));
+        assert_int_equal(got, want);
+        for (int64_t i = 0; i < p.n; i++) {
+            int64_t who = patient_at(t, p.first + i);
+            int expect = value[i];
+            for (int v = 1; who >= 0 && value[i] != 0 && v < expect; v++)
+                if (sets[who] >> v & 1) expect = v;
+            if (lowest[i] != expect) fail_msg("table %d, row %lld: %d, not %d", k, (long long)i, lowest[i], expect);
+        }
+        assert_int_equal(lowest[p.n], 0xcc);
+        free(value);
+        free(lowest);
+        free_part(&p);
+        free(sets);
+    }
+}
+
 /* Ids that are all different, and all the same. */
 static void test_all_or_none(void **state)
 {
@@ -218,6 +251,8 @@ static void test_no_memory(void **state)
     CHECK_FAILS(ns_count_torn_patients(hash, cell, n, &found, MPI_COMM_WORLD), NS_ENOMEM,
                 "no memory to compare");
     CHECK_FAILS(ns_max_rows_per_patient(hash, n, &found, MPI_COMM_WORLD), NS_ENOMEM, "no memory to compare");
+    CHECK_FAILS(ns_lowest_of_patient(hash, duplicate, n, duplicate, &found, MPI_COMM_WORLD), NS_ENOMEM,
+                "no memory to compare");
     CHECK_FAILS(ns_find_duplicates(hash, n, duplicate, &found, MPI_COMM_WORLD), NS_ENOMEM,
                 "no memory to compare");
 }
@@ -229,7 +264,7 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_count_patients),       cmocka_unit_test(test_count_torn_patients),
-        cmocka_unit_test(test_max_rows_per_patient), cmocka_unit_test(test_find_duplicates),
+        cmocka_unit_test(test_max_rows_per_patient), cmocka_unit_test(test_find_duplicates), cmocka_unit_test(test_lowest_of_patient),
         cmocka_unit_test(test_all_or_none),          cmocka_unit_test(test_no_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

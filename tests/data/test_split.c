@@ -94,12 +94,62 @@ static void test_growing_share(void **state)
             assert_int_equal(ns_split_by_row(&large, row), NS_PART_TRAIN);
 }
 
+/* Borders belong to the part that they open; the window is measured to the end of the row's own part. */
+static void test_by_time(void **state)
+{
+    (void)state;
+    const int64_t never = NS_TIME_NEVER;
+    const struct {
+        ns_time_split split;
+        int64_t time;
+        ns_part part;
+        ns_left_out why;
+    } cases[] = {
+        {{100, 200, 300, 0}, 99, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{100, 200, 300, 0}, 100, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, 200, 300, 0}, 199, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, 200, 300, 0}, 200, NS_PART_TEST, NS_LEFT_NOT},
+        {{100, 200, 300, 0}, 299, NS_PART_TEST, NS_LEFT_NOT},
+        {{100, 200, 300, 0}, 300, NS_PART_NONE, NS_LEFT_AFTER_UNTIL},
+        {{100, 200, 300, 0}, INT64_MIN, NS_PART_NONE, NS_LEFT_NO_TIME},
+        {{100, 200, 300, 0}, INT64_MIN + 1, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, INT64_MIN + 1, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, 69, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, 70, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{100, 200, 300, 30}, 99, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{100, 200, 300, 30}, 100, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, 169, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, 170, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{100, 200, 300, 30}, 269, NS_PART_TEST, NS_LEFT_NOT},
+        {{100, 200, 300, 30}, 270, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{100, 200, 300, 30}, 300, NS_PART_NONE, NS_LEFT_AFTER_UNTIL},
+        {{never, 200, never, 30}, 169, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{never, 200, never, 30}, 170, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{never, 200, never, 30}, INT64_MAX - 1, NS_PART_TEST, NS_LEFT_NOT},
+        {{100, never, never, 30}, 5000, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, never, 200, 30}, 169, NS_PART_VALID, NS_LEFT_NOT},
+        {{100, never, 200, 30}, 170, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+        {{-100, 0, 100, 10}, -111, NS_PART_TRAIN, NS_LEFT_NOT},
+        {{-100, 0, 100, 10}, -110, NS_PART_NONE, NS_LEFT_WINDOW_OPEN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ns_left_out why = NS_N_LEFT_OUT;
+        ns_part part = ns_split_by_time(&cases[i].split, cases[i].time, &why);
+        if (part != cases[i].part || why != cases[i].why) fail_msg("case %zu: part %d, why %d", i, (int)part, (int)why);
+    }
+    ns_time_split until = {never, never, 300, 30};
+    assert_int_equal(ns_split_until(&until, 269), NS_LEFT_NOT);
+    assert_int_equal(ns_split_until(&until, 270), NS_LEFT_WINDOW_OPEN);
+    assert_int_equal(ns_split_until(&until, 300), NS_LEFT_AFTER_UNTIL);
+    assert_int_equal(ns_split_until(&until, INT64_MIN), NS_LEFT_NO_TIME);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),        cmocka_unit_test(test_missing_group_uses_the_row),
         cmocka_unit_test(test_fractions),     cmocka_unit_test(test_nothing_for_empty_parts),
-        cmocka_unit_test(test_growing_share),
+        cmocka_unit_test(test_growing_share), cmocka_unit_test(test_by_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
