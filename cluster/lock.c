@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cluster/again.h"
 #include "cluster/log.h"
 #include "cluster/machine.h"
 
@@ -140,12 +141,18 @@ static look look_at(holder *out, const char *path)
         if (fd < 0 && errno == ENOENT) return FREE;
         if (fd < 0 && (errno == EINTR || errno == ESTALE)) continue;
         if (fd < 0) return UNREADABLE;
-        ssize_t n = read(fd, line, sizeof line - 1);
+        size_t at = 0;
+        ssize_t n;
+        do { /* the file is whole (see link_own), but a read may give less of it */
+            n = read(fd, line + at, sizeof line - 1 - at);
+            at += n > 0 ? (size_t)n : 0;
+        } while (n > 0 && at < sizeof line - 1);
         int error = errno;
         close(fd);
         if (n < 0 && (error == EINTR || error == ESTALE)) continue;
         errno = error;
         if (n < 0) return UNREADABLE;
+        n = (ssize_t)at;
         line[n] = '\0';
         return strlen(line) == (size_t)n && parse_holder(out, line) ? HELD : BROKEN;
     }
@@ -167,22 +174,42 @@ static const char *why_stale(const holder *theirs, const holder *mine)
     return NULL;
 }
 
+static bool rename_again(const char *from, const char *to)
+{
+    int tries = 0, result;
+    do result = rename(from, to);
+    while (result != 0 && ns_again(&tries));
+    return result == 0;
+}
+
+static bool unlink_again(const char *path)
+{
+    int tries = 0, result;
+    do result = unlink(path);
+    while (result != 0 && ns_again(&tries));
+    return result == 0;
+}
+
 /* A new file under a name of its own, whole and synced; path: the lock that it is for. */
 static ns_status write_own(const char *own, const char *path, const holder *mine)
 {
     char line[LINE];
-    int n = print_holder(line, sizeof line, mine), fd;
+    int n = print_holder(line, sizeof line, mine), at = 0, fd, tries = 0;
     do fd = open(own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    while (fd < 0 && errno == EINTR);
+    while (fd < 0 && ns_again(&tries));
     if (fd < 0) return ns_fail(NS_EIO, "cannot create '%s': %s", path, strerror(errno));
-    ssize_t done;
-    do done = write(fd, line, (size_t)n);
-    while (done < 0 && errno == EINTR);
-    int error = done < 0 ? errno : done < n ? ENOSPC : 0;
-    if (error == 0 && fsync(fd) != 0) error = errno;
+    int error = 0;
+    while (at < n && error == 0) {
+        ssize_t done = write(fd, line + at, (size_t)(n - at));
+        if (done > 0) at += (int)done;
+        else if (done == 0) error = ENOSPC;
+        else if (!ns_again(&tries)) error = errno;
+    }
+    while (error == 0 && fsync(fd) != 0)
+        if (!ns_again(&tries)) error = errno;
     if (close(fd) != 0 && error == 0) error = errno;
     if (error == 0) return NS_OK;
-    unlink(own);
+    unlink_again(own);
     return ns_fail(NS_EIO, "cannot write '%s': %s", path, strerror(error));
 }
 
@@ -197,16 +224,21 @@ static bool no_links(int error)
  */
 static int link_own(const char *own, const char *path, const holder *mine)
 {
-    if (link(own, path) == 0) return 0;
+    int tries = 0, result;
+    do result = link(own, path);
+    while (result != 0 && ns_again(&tries));
+    if (result == 0) return 0;
     int error = errno;
     holder found;
     if (error == EEXIST && look_at(&found, path) == HELD && strcmp(found.token, mine->token) == 0) return 0;
     if (!no_links(error)) return error;
     /* A file system without hard links: the name is made first and filled at once. */
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd;
+    do fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    while (fd < 0 && ns_again(&tries));
     if (fd < 0) return errno;
     close(fd);
-    return rename(own, path) == 0 ? 0 : errno;
+    return rename_again(own, path) ? 0 : errno;
 }
 
 static ns_status held_by(const holder *h, const char *path, const char *what)
@@ -246,10 +278,10 @@ static ns_status replace_claimed(const char *path, const char *token, const char
     *done = false;
     if (look_at(&now, path) != HELD || strcmp(now.token, token) != 0) return NS_OK;
     if (own == NULL) {
-        *done = unlink(path) == 0;
+        *done = unlink_again(path);
         return NS_OK;
     }
-    if (rename(own, path) != 0)
+    if (!rename_again(own, path))
         return ns_fail(NS_EIO, "cannot rename '%s' to '%s': %s", own, path, strerror(errno));
     *done = true;
     return NS_OK;
@@ -272,11 +304,11 @@ static ns_status replace(const request *r, const char *token, const char *own, b
         request claiming = {
             .path = claim, .what = r->what, .own = claim_own, .mine = r->mine, .depth = r->depth + 1};
         status = take(&claiming, &got, nobody, sizeof nobody);
-        unlink(claim_own);
+        unlink_again(claim_own);
     }
     if (status == NS_OK && got) {
         status = replace_claimed(r->path, token, own, done);
-        unlink(claim);
+        unlink_again(claim);
     }
     free(claim_own);
     free(claim);
@@ -338,7 +370,7 @@ ns_status ns_lock_take(ns_lock **out, const char *path, const char *what, char *
     if (status == NS_OK) {
         request r = {.path = path, .what = what, .own = own, .mine = &lock->mine, .depth = 0};
         status = take(&r, &got, size > 0 ? taken_over : nobody, size > 0 ? size : sizeof nobody);
-        unlink(own); /* after a link it has two names; after a rename it is gone already */
+        unlink_again(own); /* after a link it has two names; after a rename it is gone already */
     }
     free(own);
     if (status == NS_OK) {
@@ -369,7 +401,7 @@ void ns_lock_release(ns_lock **lock_at)
         bool removed, failed_before = ns_last_error()->code != NS_OK;
         request r = {.path = lock->path, .what = "the lock", .own = NULL, .mine = &lock->mine, .depth = 0};
         ns_status status = replace(&r, lock->mine.token, NULL, &removed);
-        if (status == NS_EIO && ns_lock_still_mine(lock)) unlink(lock->path);
+        if (status == NS_EIO && ns_lock_still_mine(lock)) unlink_again(lock->path);
         if (status != NS_OK && !failed_before) ns_error_clear();
     }
     free(lock->path);

@@ -3,13 +3,19 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cluster/line.h"
 
-enum { LINE = 4096, PAIRS = 3500 }; /* bytes; longer ones are cut */
+enum { LINE = 4096, PAIRS = 3500, MOST_HELD = 8 }; /* LINE, PAIRS: bytes; longer ones are cut */
+
+typedef struct held_event {
+    ns_log_level level;
+    char ts[21], event[65], *pairs;
+} held_event;
 
 static struct {
     ns_log_setup setup;
@@ -19,15 +25,9 @@ static struct {
     double phase_began;
     int64_t phase_first; /* done when it began */
     bool bar_stands;     /* a progress bar is the terminal's last line */
+    held_event held[MOST_HELD];
+    int n_held;
 } the_log;
-
-void ns_log_open(const ns_log_setup *setup)
-{
-    the_log.setup = *setup;
-    snprintf(the_log.verb, sizeof the_log.verb, "%s", setup->verb);
-    the_log.setup.verb = the_log.verb;
-    the_log.last_progress = -1e9;
-}
 
 double ns_seconds(void)
 {
@@ -118,13 +118,12 @@ static size_t add_pairs(char *out, size_t at, size_t size, const char *pairs)
     return at;
 }
 
-static void write_line(ns_log_level level, const char *event, const char *pairs)
+static void write_line(ns_log_level level, const char *ts, const char *event, const char *pairs)
 {
-    char ts[21], line[LINE];
+    char line[LINE];
     static const char wipe[] = "\r\033[K";
     if (the_log.bar_stands && write(STDERR_FILENO, wipe, sizeof wipe - 1) > 0) the_log.bar_stands = false;
     const char *name = level == NS_LOG_WARN ? "warn" : "info";
-    ns_utc_now(ts);
     if (the_log.setup.format == NS_LOG_JSON) {
         size_t room = sizeof line - 3; /* behind it the brace, the end of the line, and a 0 */
         int n = snprintf(line, room,
@@ -143,6 +142,47 @@ static void write_line(ns_log_level level, const char *event, const char *pairs)
     /* One write, so that lines of several processes do not mix; a log that cannot be written stops nothing.
      */
     if (write(STDERR_FILENO, line, n) < 0) return;
+}
+
+/* Keeps an event until the format is known; one that finds no room is written as text. */
+static void take_line(ns_log_level level, const char *event, const char *pairs)
+{
+    char ts[21], *copy = NULL;
+    ns_utc_now(ts);
+    bool holds = the_log.setup.format == NS_LOG_UNDECIDED && the_log.n_held < MOST_HELD;
+    if (holds) copy = strdup(pairs);
+    if (copy == NULL) {
+        write_line(level, ts, event, pairs);
+        return;
+    }
+    held_event *held = &the_log.held[the_log.n_held++];
+    held->level = level;
+    held->pairs = copy;
+    memcpy(held->ts, ts, sizeof held->ts);
+    snprintf(held->event, sizeof held->event, "%s", event);
+}
+
+void ns_log_open(const ns_log_setup *setup)
+{
+    the_log.setup = *setup;
+    if (setup->verb != the_log.verb) snprintf(the_log.verb, sizeof the_log.verb, "%s", setup->verb);
+    the_log.setup.verb = the_log.verb;
+    the_log.last_progress = -1e9;
+    if (setup->format == NS_LOG_UNDECIDED) return;
+    for (int i = 0; i < the_log.n_held; i++) {
+        held_event *held = &the_log.held[i];
+        write_line(held->level, held->ts, held->event, held->pairs);
+        free(held->pairs);
+    }
+    the_log.n_held = 0;
+}
+
+void ns_log_settle(void)
+{
+    ns_log_setup setup = the_log.setup;
+    if (setup.format != NS_LOG_UNDECIDED) return;
+    setup.format = NS_LOG_TEXT;
+    ns_log_open(&setup);
 }
 
 char *ns_log_value(char *out, size_t size, const char *text)
@@ -172,7 +212,7 @@ void ns_log_event(ns_log_level level, const char *event, const char *format, ...
     vsnprintf(pairs, sizeof pairs, format, arguments);
     va_end(arguments);
     ns_line_clean(pairs);
-    write_line(level, event, pairs);
+    take_line(level, event, pairs);
 }
 
 /* "train  [#######.............]  35 %  61 of 174  12.3/s  9 s left", over the bar before it. */
@@ -221,5 +261,5 @@ void ns_log_progress(const char *event, int64_t done, int64_t total, const char 
     size_t length = strlen(pairs);
     if (pairs[length - 1] == ' ') pairs[length - 1] = '\0'; /* no pairs of the caller's */
     ns_line_clean(pairs);
-    write_line(NS_LOG_INFO, event, pairs);
+    take_line(NS_LOG_INFO, event, pairs);
 }

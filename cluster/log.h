@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 typedef enum ns_log_level { NS_LOG_INFO, NS_LOG_WARN } ns_log_level;
-typedef enum ns_log_format { NS_LOG_TEXT, NS_LOG_JSON } ns_log_format;
+typedef enum ns_log_format { NS_LOG_TEXT, NS_LOG_JSON, NS_LOG_UNDECIDED } ns_log_format;
 
 /*
- * Opens the log of this process. Every line carries run and verb.
+ * Opens the log of this process. Every line carries run and verb. While the format is undecided, since a job has still to say
+ * it, the first few events are held, and written with their own times when the log is opened again.
  *   speaks  in  rank 0 passes true; false silences the process
  *   quiet   in  true drops info lines, keeps warnings
  */
@@ -23,6 +24,9 @@ typedef struct ns_log_setup {
     bool speaks, quiet;
 } ns_log_setup;
 void ns_log_open(const ns_log_setup *setup);
+
+/* Where the format is undecided still, it is text. */
+void ns_log_settle(void);
 
 /*
  * One event: ns_log_event(NS_LOG_INFO, "publish", "path=%s rows=%lld", …). The text after the event is

@@ -18,13 +18,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 4096, MOST_TRIES = 100, EXCHANGE = 1 << 1 /* RENAME_EXCHANGE of linux/fs.h */ };
+#include "cluster/again.h"
 
-/* A signal came in between, or a file handle of a network file system is out of date: the same call again. */
-static bool again(int *tries)
-{
-    return (errno == EINTR || errno == ESTALE) && ++*tries < MOST_TRIES;
-}
+/* With a default access list on the folder the kernel ignores the umask and takes the list, cut to the mode that was asked
+   for: so private has to ask for 0600 and 0700. */
+static mode_t file_mode = 0666, folder_mode = 0777;
+
+enum { PATH_ROOM = 4096, MOST_TRIES = 100, EXCHANGE = 1 << 1 /* RENAME_EXCHANGE of linux/fs.h */ };
 
 static const char *words_of(const char *op)
 {
@@ -115,7 +115,7 @@ static ns_status trace(const char *op, const char *label)
     if (fd < 0) return failed("write", fault.trace);
     ssize_t done;
     do done = write(fd, line, (size_t)n);
-    while (done < 0 && again(&tries));
+    while (done < 0 && ns_again(&tries));
     ns_status status = done == n ? NS_OK : failed("write", fault.trace);
     close(fd);
     return status;
@@ -133,6 +133,13 @@ static ns_status point(const char *op, const char *label, const char *when, cons
     if (fault.kills) raise(SIGKILL);
     errno = ENOSPC;
     return failed(op, path);
+}
+
+void ns_durable_share(ns_share share)
+{
+    file_mode = share == NS_SHARE_PRIVATE ? 0600 : 0666;
+    folder_mode = share == NS_SHARE_PRIVATE ? 0700 : 0777;
+    umask(share == NS_SHARE_PRIVATE ? 077 : 027);
 }
 
 ns_status ns_durable_point(const char *op, const char *label, const char *when)
@@ -181,7 +188,7 @@ static bool look(const char *path, struct stat *out)
 {
     int tries = 0, result;
     do result = lstat(path, out);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     return result == 0;
 }
 
@@ -194,14 +201,17 @@ bool ns_path_exists(const char *path)
 static bool is_folder(const char *path)
 {
     struct stat found;
-    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+    int tries = 0, result;
+    do result = stat(path, &found);
+    while (result != 0 && ns_again(&tries));
+    return result == 0 && S_ISDIR(found.st_mode);
 }
 
 static int open_again(const char *path, int flags)
 {
     int tries = 0, fd;
-    do fd = open(path, flags | O_CLOEXEC, 0666);
-    while (fd < 0 && again(&tries));
+    do fd = open(path, flags | O_CLOEXEC, file_mode);
+    while (fd < 0 && ns_again(&tries));
     return fd;
 }
 
@@ -212,7 +222,7 @@ static ns_status sync_open(int fd, const char *op, const char *label, const char
     NS_TRY(point(op, label, "before", path));
     int tries = 0, result;
     do result = fsync(fd);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     /* some file systems have nothing to sync in a folder, and say EINVAL */
     if (result != 0 && !(errno == EINVAL && strcmp(op, "syncdir") == 0)) return failed(op, path);
     return point(op, label, "after", path);
@@ -238,7 +248,7 @@ static int rename_again(const char *from, const char *to)
 {
     int tries = 0, result;
     do result = rename(from, to);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     return result;
 }
 
@@ -267,7 +277,7 @@ static bool put(int fd, const char *bytes, size_t n_bytes)
     while (n_bytes > 0) {
         ssize_t done = write(fd, bytes, n_bytes);
         if (done < 0) {
-            if (again(&tries)) continue;
+            if (ns_again(&tries)) continue;
             return false;
         }
         tries = 0;
@@ -275,6 +285,14 @@ static bool put(int fd, const char *bytes, size_t n_bytes)
         n_bytes -= (size_t)done;
     }
     return true;
+}
+
+ns_status ns_durable_touch(const char *path)
+{
+    int fd = open_again(path, O_WRONLY | O_CREAT | O_TRUNC);
+    if (fd < 0) return failed("write", path);
+    close(fd);
+    return NS_OK;
 }
 
 static ns_status put_step(int fd, const char *bytes, size_t n_bytes, const char *label, const char *path)
@@ -296,7 +314,7 @@ static ns_status read_back(const char *file, const char *bytes, size_t n_bytes, 
     ssize_t n;
     for (;;) {
         n = read(fd, piece, sizeof piece);
-        if (n < 0 && again(&tries)) continue;
+        if (n < 0 && ns_again(&tries)) continue;
         if (n <= 0 || (size_t)n > n_bytes - at || memcmp(piece, bytes + at, (size_t)n) != 0) break;
         at += (size_t)n;
     }
@@ -362,8 +380,8 @@ static ns_status make_folder(const char *path, const char *label)
 {
     NS_TRY(point("mkdir", label, "before", path));
     int tries = 0, result;
-    do result = mkdir(path, 0777);
-    while (result != 0 && again(&tries));
+    do result = mkdir(path, folder_mode);
+    while (result != 0 && ns_again(&tries));
     int why = errno;
     if (result != 0 && !(why == EEXIST && is_folder(path))) { /* not one that somebody made meanwhile */
         errno = why;
@@ -405,7 +423,7 @@ static bool swap_names(const char *a, const char *b)
     int tries = 0;
     long result;
     do result = syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, EXCHANGE);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     return result == 0;
 }
 
@@ -422,7 +440,7 @@ static ns_status keep_by_link(const char *to, const char *kept, const char *labe
     NS_TRY(point("link", label, "before", to));
     int tries = 0, result;
     do result = link(to, temporary);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     if (result != 0) {
         *possible =
             !(errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK || errno == EXDEV);
@@ -487,7 +505,9 @@ static bool remove_entry(int folder, const char *name);
 /* Everything in a folder; links are removed, not followed. */
 static bool empty_folder(int above, const char *name)
 {
-    int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int tries = 0, fd;
+    do fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    while (fd < 0 && ns_again(&tries));
     if (fd < 0) return errno == ENOENT;
     DIR *dir = fdopendir(fd);
     if (dir == NULL) {
@@ -519,7 +539,7 @@ static bool remove_entry(int folder, const char *name)
 {
     int tries = 0, result;
     do result = unlinkat(folder, name, 0);
-    while (result != 0 && again(&tries));
+    while (result != 0 && ns_again(&tries));
     if (result == 0 || errno == ENOENT) return true;
     return (errno == EISDIR || errno == EPERM) && remove_folder(folder, name);
 }
@@ -570,7 +590,7 @@ static ns_status read_rest(int fd, const char *path, char **bytes, size_t *n_byt
     int tries = 0;
     while (all != NULL) {
         ssize_t done = read(fd, all + n, room - n);
-        if (done < 0 && again(&tries)) continue;
+        if (done < 0 && ns_again(&tries)) continue;
         if (done < 0) {
             free(all);
             return failed("read", path);

@@ -21,6 +21,15 @@
 
 #include "cluster/status.h"
 
+/* Who may read what this process makes: group leaves files (0666) and folders (0777) to umask 027 and to the folder's default
+   access list; private makes them 0600 and 0700 (umask 077), which no access list widens. Before the first call: 0666, 0777 and
+   the umask the process was started with. */
+typedef enum ns_share { NS_SHARE_PRIVATE, NS_SHARE_GROUP } ns_share;
+void ns_durable_share(ns_share share);
+
+/* Makes a file so, or empties it, for a library that opens it itself and knows no modes. NS_EIO. */
+ns_status ns_durable_touch(const char *path);
+
 /* Called by writers that use a library of their own (HDF5) around their write and sync. op: "write", "sync", … when: "before"
    and "after" each step, and where a step can be cut in two, "torn" in its middle. NS_EIO where the test hook says so. */
 ns_status ns_durable_point(const char *op, const char *label, const char *when);

@@ -8,7 +8,7 @@
 #include "cluster/log.h"
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
-#include "data/patients.h"
+#include "data/duplicates.h"
 #include "runner/table.h"
 
 static int by_index(const void *a, const void *b)
@@ -26,14 +26,17 @@ static ns_status list_used(ns_night *night)
     if (all == NULL || night->used_of_feature == NULL) return ns_fail(NS_ENOMEM, "no memory for the list of columns");
     if (night->id >= 0) all[n++] = night->id;
     for (int32_t i = 0; i < n_where; i++) all[n++] = ns_filter_column(night->filter, i);
-    for (int32_t i = 0; i < n_features; i++) all[n++] = night->features[i];
+    for (int32_t i = 0; i < n_features; i++)
+        if (night->features[i] >= 0) all[n++] = night->features[i];
     for (int32_t i = 0; i < night->n_keep; i++) all[n++] = night->keep[i];
     qsort(all, (size_t)n, sizeof *all, by_index);
     for (int32_t i = 0; i < n; i++)
         if (night->n_used == 0 || all[i] != all[night->n_used - 1]) all[night->n_used++] = all[i];
-    for (int32_t f = 0; f < n_features; f++)
+    for (int32_t f = 0; f < n_features; f++) {
+        night->used_of_feature[f] = -1;
         for (int32_t i = 0; i < night->n_used; i++)
             if (all[i] == night->features[f]) night->used_of_feature[f] = i;
+    }
     return NS_OK;
 }
 
@@ -58,7 +61,7 @@ static ns_status find_columns(ns_night *night, const ns_night_plan *plan)
             return ns_fail(NS_EFORMAT, "%s: score.keep: the cohort has no column '%s'", ns_job_place(plan->job, "score.keep"), plan->keep[i]);
         night->keep[night->n_keep++] = column;
     }
-    NS_TRY(ns_rater_columns(night->features, night->bundle->model, night->cohort));
+    NS_TRY(ns_rater_columns(night->features, night->bundle->model, night->cohort, plan->absent));
     NS_TRY(ns_filter_open(&night->filter, plan->where_job, plan->where_key, night->cohort));
     return list_used(night);
 }
@@ -92,6 +95,7 @@ ns_status ns_night_open(ns_night *night, const ns_texts *files, const ns_night_p
     ns_status status = ns_filter_bind(night->filter, night->cohort);
     if (status == NS_OK)
         status = ns_rater_create(&night->rater, plan->bundle->model, night->cohort, night->features, device, infinite_ok);
+    if (status == NS_OK && plan->names_unknown) status = ns_rater_count_unknown(night->rater);
     NS_TRY(ns_agree(status, comm));
     night->stripes.n_rows = ns_cohort_n_rows(night->cohort);
     night->stripes.slab_rows = ns_rater_slab_rows(night->rater);
@@ -115,13 +119,15 @@ static ns_status hash_piece(ns_night *night, ns_piece piece, bool features_too)
 ns_status ns_night_fingerprint(ns_night *night)
 {
     ns_status status = create_fingerprint(night);
-    for (int64_t w = 0; w < ns_n_waves(&night->stripes) && status == NS_OK; w++)
-        status = hash_piece(night, ns_wave_piece(&night->stripes, w, night->stripes.rank), true);
     NS_TRY(ns_agree(status, night->comm));
+    for (int64_t w = 0; w < ns_n_waves(&night->stripes); w++) {
+        NS_TRY(ns_agree(hash_piece(night, ns_wave_piece(&night->stripes, w, night->stripes.rank), true), night->comm));
+        ns_fingerprint_end_wave(night->fingerprint, night->comm);
+    }
     return ns_fingerprint_finish(night->fingerprint, night->digests, night->digest, night->comm);
 }
 
-/* --- statuses --- */
+/* --- what must be known before the first row is scored --- */
 
 /* The longest text of a text column among some rows. */
 static ns_status longest_text(ns_night *night, int32_t column, ns_piece piece, ns_texts *texts, int64_t *most)
@@ -134,59 +140,131 @@ static ns_status longest_text(ns_night *night, int32_t column, ns_piece piece, n
     return NS_OK;
 }
 
-static ns_status status_of_piece(ns_night *night, ns_piece piece, uint8_t *pass, ns_hash128 *id, ns_texts *texts)
+/* Which rows of a piece have an id and belong to the cohort: what may be a duplicate. Rows outside are nobody's. */
+typedef struct id_reader {
+    ns_night *night;
+    int64_t *number; /* one of the two */
+    ns_texts text;
+    uint8_t *use; /* [slab_rows] */
+} id_reader;
+
+static bool has_id(const id_reader *r, int64_t row)
 {
+    return r->number != NULL ? r->number[row] != INT64_MIN : r->text.offset[row + 1] > r->text.offset[row];
+}
+
+/* The ids of some rows; use: 1 where the row belongs. */
+static ns_status read_ids(id_reader *r, ns_piece piece)
+{
+    ns_night *night = r->night;
     NS_TRY(ns_stop_check());
-    NS_TRY(ns_filter_rows(night->filter, night->cohort, piece.first_row, piece.n_rows, pass));
-    if (night->id >= 0) NS_TRY(ns_cohort_read_hash(night->cohort, night->id, piece.first_row, piece.n_rows, id));
-    for (int64_t i = 0; i < piece.n_rows; i++) {
-        bool missing = night->id >= 0 && id[i].hi == 0 && id[i].lo == 0;
-        pass[i] = !pass[i] ? NS_OUTSIDE_COHORT : missing ? NS_ID_MISSING : NS_SCORED;
-        if (pass[i] != NS_SCORED) id[i] = (ns_hash128){0, 0}; /* rows outside are nobody's duplicates */
-    }
-    NS_TRY(longest_text(night, night->id, piece, texts, &night->id_bytes));
-    for (int32_t i = 0; i < night->n_keep; i++) NS_TRY(longest_text(night, night->keep[i], piece, texts, &night->keep_bytes[i]));
+    if (piece.n_rows == 0) return NS_OK;
+    NS_TRY(ns_filter_rows(night->filter, night->cohort, piece.first_row, piece.n_rows, r->use));
+    if (night->id < 0) return NS_OK;
+    if (r->number != NULL) return ns_cohort_read_id_int(night->cohort, night->id, piece.first_row, piece.n_rows, r->number);
+    ns_texts_clear(&r->text);
+    return ns_cohort_read_id_text(night->cohort, night->id, piece.first_row, piece.n_rows, &r->text);
+}
+
+static ns_status read_wave_ids(void *context, int64_t wave, ns_id_piece *out)
+{
+    id_reader *r = context;
+    ns_piece piece = ns_wave_piece(&r->night->stripes, wave, r->night->stripes.rank);
+    NS_TRY(read_ids(r, piece));
+    *out = (ns_id_piece){.first = wave * r->night->stripes.slab_rows, .n = piece.n_rows, .number = r->number, .use = r->use};
+    if (r->number == NULL) out->text = &r->text;
+    for (int64_t i = 0; i < piece.n_rows; i++) r->use[i] = r->use[i] && has_id(r, i);
     return NS_OK;
 }
 
-ns_status ns_night_statuses(ns_night *night)
+static ns_status open_reader(id_reader *r, ns_night *night)
 {
-    int64_t n_waves = ns_n_waves(&night->stripes), room = n_waves * night->stripes.slab_rows, found = 0;
-    night->status = calloc((size_t)room + 1, 1);
-    ns_hash128 *id = calloc((size_t)room + 1, sizeof *id);
-    uint8_t *duplicate = calloc((size_t)room + 1, 1);
+    size_t rows = (size_t)night->stripes.slab_rows;
+    *r = (id_reader){.night = night, .use = malloc(rows)};
+    bool is_text = night->id >= 0 && ns_cohort_column(night->cohort, night->id)->is_text;
+    if (!is_text) r->number = malloc(rows * sizeof *r->number);
+    return r->use == NULL || (!is_text && r->number == NULL) ? ns_fail(NS_ENOMEM, "no memory for the ids of a slab") : NS_OK;
+}
+
+static void close_reader(id_reader *r)
+{
+    free(r->use);
+    free(r->number);
+    ns_texts_destroy(&r->text);
+}
+
+/* The longest texts that will be written. */
+static ns_status measure_texts(ns_night *night)
+{
     ns_texts texts = {0};
-    ns_status status = night->status == NULL || id == NULL || duplicate == NULL ? ns_fail(NS_ENOMEM, "no memory for the statuses of %lld rows", (long long)room) : NS_OK;
-    for (int64_t w = 0; w < n_waves && status == NS_OK; w++) {
-        int64_t at = w * night->stripes.slab_rows;
-        status = status_of_piece(night, ns_wave_piece(&night->stripes, w, night->stripes.rank), night->status + at, id + at, &texts);
-    }
-    status = ns_agree(status, night->comm);
-    if (status == NS_OK && night->id >= 0) status = ns_find_duplicates(id, room, duplicate, &found, night->comm);
-    for (int64_t i = 0; i < room && status == NS_OK && found > 0; i++)
-        if (duplicate[i]) night->status[i] = NS_ID_DUPLICATE;
-    if (status == NS_OK) {
-        ns_max_i64(&night->id_bytes, 1, night->comm);
-        ns_max_i64(night->keep_bytes, night->n_keep, night->comm);
+    ns_status status = NS_OK;
+    for (int64_t w = 0; w < ns_n_waves(&night->stripes) && status == NS_OK; w++) {
+        ns_piece piece = ns_wave_piece(&night->stripes, w, night->stripes.rank);
+        status = ns_stop_check();
+        if (status == NS_OK) status = longest_text(night, night->id, piece, &texts, &night->id_bytes);
+        for (int32_t i = 0; i < night->n_keep && status == NS_OK; i++)
+            status = longest_text(night, night->keep[i], piece, &texts, &night->keep_bytes[i]);
     }
     ns_texts_destroy(&texts);
-    free(id);
-    free(duplicate);
+    NS_TRY(ns_agree(status, night->comm));
+    ns_max_i64(&night->id_bytes, 1, night->comm);
+    ns_max_i64(night->keep_bytes, night->n_keep, night->comm);
+    return NS_OK;
+}
+
+ns_status ns_night_prepare(ns_night *night)
+{
+    int64_t n_waves = ns_n_waves(&night->stripes), n_rows = n_waves * night->stripes.slab_rows, n_found;
+    NS_TRY(measure_texts(night));
+    if (night->id < 0) return NS_OK;
+    night->duplicate = calloc((size_t)(n_rows + 7) / 8 + 1, 1);
+    id_reader reader;
+    ns_status status = open_reader(&reader, night);
+    if (night->duplicate == NULL) status = ns_fail(NS_ENOMEM, "no memory for the duplicates among %lld rows", (long long)n_rows);
+    status = ns_agree(status, night->comm);
+    ns_id_source source = {.n_pieces = n_waves, .n_rows = n_rows, .is_text = reader.number == NULL, .read = read_wave_ids, .context = &reader};
+    if (status == NS_OK) status = ns_duplicates_find(&source, &ns_duplicates_default, night->duplicate, &n_found, night->comm);
+    close_reader(&reader);
     return status;
 }
 
 /* --- scoring --- */
 
-/* Scores this rank's piece of a wave; statuses of infinite rows are set, risks of unscored rows become NaN. */
-static ns_status score_piece(ns_night *night, ns_piece piece, uint8_t *status, float *risk, uint8_t *infinite)
+/* A slab on its way. */
+typedef struct slab {
+    id_reader ids;
+    uint8_t *status, *infinite;
+    float *risk;
+} slab;
+
+static ns_status status_of_piece(ns_night *night, ns_piece piece, int64_t wave, slab *s)
 {
-    NS_TRY(ns_stop_check());
-    if (piece.n_rows == 0) return NS_OK;
+    NS_TRY(read_ids(&s->ids, piece));
+    for (int64_t i = 0; i < piece.n_rows; i++) {
+        int64_t bit = wave * night->stripes.slab_rows + i;
+        s->status[i] = !s->ids.use[i]                                                     ? NS_OUTSIDE_COHORT
+                       : night->id < 0                                                    ? NS_SCORED
+                       : !has_id(&s->ids, i)                                              ? NS_ID_MISSING
+                       : (night->duplicate[bit >> 3] >> (bit & 7) & 1) != 0 ? NS_ID_DUPLICATE
+                                                                                          : NS_SCORED;
+    }
+    return NS_OK;
+}
+
+/* Scores this rank's piece of a wave; statuses of infinite rows are set, risks of unscored rows become NaN. */
+static ns_status score_piece(ns_night *night, int64_t wave, slab *s)
+{
+    int32_t n_outputs = night->bundle->model->n_outputs;
+    ns_piece piece = ns_wave_piece(&night->stripes, wave, night->stripes.rank);
+    uint8_t *status = s->status, *infinite = s->infinite;
+    float *risk = s->risk;
+    if (piece.n_rows == 0) return ns_stop_check();
+    NS_TRY(status_of_piece(night, piece, wave, s));
     NS_TRY(hash_piece(night, piece, false));
-    NS_TRY(ns_rater_score(night->rater, piece.first_row, piece.n_rows, night->fingerprint, night->used_of_feature, risk, infinite));
+    NS_TRY(ns_rater_score(night->rater, piece.first_row, piece.n_rows, status, night->fingerprint, night->used_of_feature, risk, infinite));
     for (int64_t i = 0; i < piece.n_rows; i++) {
         if (status[i] == NS_SCORED && infinite[i]) status[i] = NS_VALUE_INFINITE;
-        if (status[i] != NS_SCORED) risk[i] = NAN;
+        for (int32_t o = 0; status[i] != NS_SCORED && o < n_outputs; o++) risk[i * n_outputs + o] = NAN;
         night->counts[status[i]]++;
     }
     return NS_OK;
@@ -197,15 +275,16 @@ static ns_status collect_wave(ns_night *night, int64_t wave, uint8_t *status, fl
 {
     enum { TAG_STATUS = 1, TAG_RISK };
     const ns_stripes *s = &night->stripes;
+    int64_t n_outputs = night->bundle->model->n_outputs; /* a slab's rows times these stay far below 2^31 (runner/rater.c) */
     ns_piece mine = ns_wave_piece(s, wave, s->rank);
     if (s->rank != 0) {
         MPI_Send(status, (int)mine.n_rows, MPI_UINT8_T, 0, TAG_STATUS, night->comm);
-        MPI_Send(risk, (int)mine.n_rows, MPI_FLOAT, 0, TAG_RISK, night->comm);
+        MPI_Send(risk, (int)(mine.n_rows * n_outputs), MPI_FLOAT, 0, TAG_RISK, night->comm);
         return NS_OK;
     }
     ns_status result = mine.n_rows > 0 ? take(context, mine.first_row, mine.n_rows, status, risk) : NS_OK;
     uint8_t *other_status = malloc((size_t)s->slab_rows);
-    float *other_risk = malloc((size_t)s->slab_rows * sizeof *other_risk);
+    float *other_risk = malloc((size_t)(s->slab_rows * n_outputs) * sizeof *other_risk);
     if (other_status == NULL || other_risk == NULL) result = ns_fail(NS_ENOMEM, "no memory for a slab of risks");
     for (int r = 1; r < s->n_ranks; r++) {
         ns_piece piece = ns_wave_piece(s, wave, r);
@@ -214,7 +293,7 @@ static ns_status collect_wave(ns_night *night, int64_t wave, uint8_t *status, fl
             other_risk = risk;
         }
         MPI_Recv(other_status, (int)piece.n_rows, MPI_UINT8_T, r, TAG_STATUS, night->comm, MPI_STATUS_IGNORE);
-        MPI_Recv(other_risk, (int)piece.n_rows, MPI_FLOAT, r, TAG_RISK, night->comm, MPI_STATUS_IGNORE);
+        MPI_Recv(other_risk, (int)(piece.n_rows * n_outputs), MPI_FLOAT, r, TAG_RISK, night->comm, MPI_STATUS_IGNORE);
         if (result == NS_OK && piece.n_rows > 0) result = take(context, piece.first_row, piece.n_rows, other_status, other_risk);
     }
     if (other_status != status) free(other_status);
@@ -222,13 +301,13 @@ static ns_status collect_wave(ns_night *night, int64_t wave, uint8_t *status, fl
     return result;
 }
 
-static ns_status score_waves(ns_night *night, float *risk, uint8_t *infinite, ns_night_take take, void *context)
+static ns_status score_waves(ns_night *night, slab *s, ns_night_take take, void *context)
 {
     int64_t n_waves = ns_n_waves(&night->stripes);
     for (int64_t w = 0; w < n_waves; w++) {
-        uint8_t *status = night->status + w * night->stripes.slab_rows;
-        NS_TRY(ns_agree(score_piece(night, ns_wave_piece(&night->stripes, w, night->stripes.rank), status, risk, infinite), night->comm));
-        NS_TRY(ns_agree(collect_wave(night, w, status, risk, take, context), night->comm));
+        NS_TRY(ns_agree(score_piece(night, w, s), night->comm));
+        ns_fingerprint_end_wave(night->fingerprint, night->comm);
+        NS_TRY(ns_agree(collect_wave(night, w, s->status, s->risk, take, context), night->comm));
         ns_log_progress("score", w + 1, n_waves, "unit=waves");
     }
     return NS_OK;
@@ -237,19 +316,33 @@ static ns_status score_waves(ns_night *night, float *risk, uint8_t *infinite, ns
 ns_status ns_night_score(ns_night *night, ns_night_take take, void *context)
 {
     size_t rows = (size_t)night->stripes.slab_rows;
-    float *risk = malloc(rows * sizeof *risk);
-    uint8_t *infinite = malloc(rows);
-    ns_status status = risk == NULL || infinite == NULL ? ns_fail(NS_ENOMEM, "no memory for a slab of risks") : create_fingerprint(night);
+    slab s = {.status = malloc(rows),
+              .infinite = malloc(rows),
+              .risk = malloc(rows * (size_t)night->bundle->model->n_outputs * sizeof *s.risk)};
+    ns_status status = open_reader(&s.ids, night);
+    if (s.status == NULL || s.infinite == NULL || s.risk == NULL) status = ns_fail(NS_ENOMEM, "no memory for a slab of risks");
+    if (status == NS_OK) status = create_fingerprint(night);
     memset(night->counts, 0, sizeof night->counts);
     status = ns_agree(status, night->comm);
-    if (status == NS_OK) status = score_waves(night, risk, infinite, take, context);
-    free(risk);
-    free(infinite);
+    if (status == NS_OK) status = score_waves(night, &s, take, context);
+    close_reader(&s.ids);
+    free(s.status);
+    free(s.infinite);
+    free(s.risk);
     if (status != NS_OK) return status;
     ns_sum_i64(night->counts, NS_N_STATUS, night->comm);
+    for (int32_t f = 0; f < night->bundle->model->n_features; f++) {
+        int64_t *unknown = ns_rater_unknown(night->rater, f);
+        if (unknown != NULL) ns_sum_i64(unknown, ns_cohort_column(night->cohort, night->features[f])->levels->n, night->comm);
+    }
     NS_TRY(ns_cohort_check_exact(night->cohort, night->comm));
     NS_TRY(ns_fingerprint_finish(night->fingerprint, night->digests, night->digest, night->comm));
     return ns_cohort_unchanged(night->cohort, night->comm);
+}
+
+const int64_t *ns_night_unknown(const ns_night *night, int32_t feature)
+{
+    return ns_rater_unknown(night->rater, feature);
 }
 
 void ns_night_close(ns_night *night)
@@ -264,6 +357,6 @@ void ns_night_close(ns_night *night)
     free(night->used);
     free(night->used_of_feature);
     free(night->digests);
-    free(night->status);
+    free(night->duplicate);
     memset(night, 0, sizeof *night);
 }

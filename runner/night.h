@@ -1,7 +1,7 @@
 #ifndef NIGHTSHIFT_RUNNER_NIGHT_H
 #define NIGHTSHIFT_RUNNER_NIGHT_H
 /*
- * Scoring a cohort with a bundle: every row gets its status first (belongs, id missing, id twice), then waves of slabs are
+ * Scoring a cohort with a bundle: duplicate ids are looked for first, then waves of slabs get their statuses and are
  * scored on all ranks and handed to rank 0 in the table's order. Used by `score` and by `verify --gold`.
  */
 #include "data/scores.h"
@@ -20,15 +20,15 @@ typedef struct ns_night {
     int32_t id;              /* column, -1: the row number is the id */
     int32_t n_keep;
     int32_t *keep;           /* [n_keep] columns copied into the score file */
-    int32_t *features;       /* [model features] columns */
+    int32_t *features;       /* [model features] columns, -1: absent */
     int32_t n_used;
     int32_t *used;           /* [n_used] all of the above and those of `where`, in name order */
-    int32_t *used_of_feature;/* [model features] index into used, for the fingerprint */
+    int32_t *used_of_feature;/* [model features] index into used, for the fingerprint; -1: absent */
     ns_stripes stripes;
     ns_fingerprint *fingerprint;
     char (*digests)[65];
     char digest[65];
-    uint8_t *status;         /* this rank's rows, wave after wave, slab_rows apart */
+    uint8_t *duplicate;      /* bit w * slab_rows + i: row i of this rank's slab of wave w has an id that is there twice */
     int64_t counts[NS_N_STATUS]; /* over all ranks, after ns_night_score */
     int64_t id_bytes;        /* longest text id of the table */
     int64_t *keep_bytes;     /* [n_keep] likewise */
@@ -44,6 +44,8 @@ typedef struct ns_night_plan {
     const char *const *keep; /* names */
     int64_t n_keep;
     ns_layout layout;
+    ns_absent absent;        /* what an absent feature is: an error, or missing */
+    bool names_unknown;      /* levels that the model does not know are counted (ns_night_unknown) */
 } ns_night_plan;
 
 /*
@@ -56,14 +58,20 @@ ns_status ns_night_open(ns_night *night, const ns_texts *files, const ns_night_p
 /* The fingerprint of the columns used, without scoring: digest and digests. Collective. NS_EFORMAT, NS_ENOMEM. */
 ns_status ns_night_fingerprint(ns_night *night);
 
+/* Duplicate ids, and the longest texts: id_bytes and keep_bytes. One bit a row stays. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED. */
+ns_status ns_night_prepare(ns_night *night);
+
 /*
- * Statuses, then risks. On rank 0 `take` gets every row once, in order: global number of the first row, then
- * n statuses and risks (NaN where not scored). It may fail; then all ranks fail.
+ * After ns_night_prepare: statuses and risks, slab by slab. On rank 0 `take` gets every row once, in order: global number of the first row, then
+ * n statuses and [n][n_outputs] risks or predictions (NaN where not scored). It may fail; then all ranks fail.
  * Ends with counts and digest known. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED, what take gives.
  */
 typedef ns_status (*ns_night_take)(void *context, int64_t first, int64_t n, const uint8_t *status, const float *risk);
-ns_status ns_night_statuses(ns_night *night);
 ns_status ns_night_score(ns_night *night, ns_night_take take, void *context);
+
+/* After ns_night_score, where the plan asked for it: the sums over all ranks of ns_rater_unknown for a feature; NULL: the model
+   knows every level. Borrowed. */
+const int64_t *ns_night_unknown(const ns_night *night, int32_t feature);
 
 void ns_night_close(ns_night *night);
 #endif

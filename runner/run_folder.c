@@ -66,6 +66,7 @@ ns_status ns_run_folder_open(ns_run_folder *out, const char *path, const char *l
     out->path = strdup(path);
     if (out->path == NULL) return ns_fail(NS_ENOMEM, "no memory for the run folder");
     ns_status status = ns_writable_folder(path, "the run folder");
+    out->n_made = ns_writable_n_missing(path);
     if (status == NS_OK) status = ns_durable_mkdir(path, "run");
     if (status != NS_OK) return status;
     char *lock_path = ns_path_join(path, "lock"), taken_over[256] = "";
@@ -298,6 +299,7 @@ ns_status ns_run_folder_check_lock(const ns_run_folder *run)
 void ns_run_folder_close(ns_run_folder *run)
 {
     if (run->lock != NULL) ns_lock_release(&run->lock);
+    if (run->path != NULL) ns_writable_unmake(run->path, run->n_made);
     json_decref(run->document);
     free(run->log_lines);
     free(run->path);

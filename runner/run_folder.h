@@ -12,6 +12,7 @@
 
 typedef struct ns_run_folder {
     char *path;
+    int n_made;        /* folders at the end of path that open made: close takes those away that are still empty */
     ns_lock *lock;
     json_t *document;  /* run.json */
     json_t *life;      /* this life's entry in it; borrowed from document */
@@ -54,7 +55,7 @@ ns_status ns_run_folder_newest(ns_package *out, int64_t *n_rounds, const ns_run_
 /* NS_EINVAL where the lock was taken over by somebody else in the meantime: then nothing more may be written. */
 ns_status ns_run_folder_check_lock(const ns_run_folder *run);
 
-void ns_run_folder_close(ns_run_folder *run); /* gives the lock back */
+void ns_run_folder_close(ns_run_folder *run); /* gives the lock back; a folder that open made and nothing was put into goes */
 
 /* PATH/NAME; freed by the caller, NULL without memory. */
 char *ns_path_join(const char *folder, const char *name);

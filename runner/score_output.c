@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char *path, const char *as_of)
+ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char *path, const char *csv, const char *as_of)
 {
     out->night = night;
     ns_keep_column keep[NS_MOST_KEEP];
@@ -16,11 +16,16 @@ ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char
     }
     out->id_ints = malloc((size_t)night->stripes.slab_rows * sizeof *out->id_ints);
     if (out->id_ints == NULL) return ns_fail(NS_ENOMEM, "no memory for a slab of ids");
-    ns_scores_setup setup = {.path = path, .n_rows = night->stripes.n_rows,
+    const ns_gbdt_model *model = night->bundle->model;
+    ns_scores_setup setup = {.path = path, .classes = model->objective == NS_MULTICLASS ? &model->classes : NULL,
+                             .kind = model->objective == NS_MULTICLASS ? NS_SCORE_CLASS_RISKS
+                                     : model->objective == NS_BINARY   ? NS_SCORE_RISK
+                                                                       : NS_SCORE_PREDICTION, .n_rows = night->stripes.n_rows,
                              .id_is_text = night->id >= 0 && ns_cohort_column(night->cohort, night->id)->is_text,
                              .id_bytes = night->id_bytes > 0 ? night->id_bytes : 1, .name = ns_job_text(night->bundle->job, "name"),
                              .version = "", .bundle_id = night->bundle->id, .as_of = as_of, .keep = keep, .n_keep = night->n_keep};
-    return ns_scores_writer_open(&out->writer, &setup);
+    NS_TRY(ns_scores_writer_open(&out->writer, &setup));
+    return csv != NULL ? ns_score_csv_open(&out->csv, csv, &setup) : NS_OK;
 }
 
 static ns_status read_kept(ns_score_output *out, int32_t i, int64_t first, int64_t n)
@@ -61,7 +66,8 @@ ns_status ns_score_output_take(void *context, int64_t first, int64_t n, const ui
         const ns_column *column = ns_cohort_column(night->cohort, night->keep[i]);
         keep[i] = column->kind == NS_COL_ID && column->is_text ? (const void *)&out->keep_texts[i] : out->cells[i];
     }
-    return ns_scores_writer_append(out->writer, &block);
+    NS_TRY(ns_scores_writer_append(out->writer, &block));
+    return out->csv != NULL ? ns_score_csv_add(out->csv, &block) : NS_OK;
 }
 
 ns_status ns_score_output_finish(ns_score_output *out, char content[65])
@@ -72,6 +78,7 @@ ns_status ns_score_output_finish(ns_score_output *out, char content[65])
 void ns_score_output_close(ns_score_output *out)
 {
     ns_scores_writer_close(&out->writer);
+    ns_score_csv_close(&out->csv);
     for (int32_t i = 0; i < NS_MOST_KEEP; i++) {
         free(out->cells[i]);
         ns_texts_destroy(&out->keep_texts[i]);

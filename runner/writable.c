@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cluster/again.h"
+
 /* Cuts a path down to its folder, in place: "a/b" to "a", "b" to ".", "/b" to "/". */
 static void to_folder(char *path)
 {
@@ -18,11 +20,19 @@ static void to_folder(char *path)
     path[n] = '\0';
 }
 
+static bool look(const char *path, struct stat *info)
+{
+    int tries = 0, result;
+    do result = stat(path, info);
+    while (result != 0 && ns_again(&tries));
+    return result == 0;
+}
+
 /* *there is false where nothing stands under the name; what stands above it is not judged then. */
 static ns_status check_folder(const char *path, const char *what, bool *there)
 {
     struct stat info;
-    *there = stat(path, &info) == 0;
+    *there = look(path, &info);
     if (!*there && (errno == ENOENT || errno == ENOTDIR)) return NS_OK;
     if (!*there) return ns_fail(NS_EINVAL, "%s: '%s': %s", what, path, strerror(errno));
     if (!S_ISDIR(info.st_mode)) return ns_fail(NS_EINVAL, "%s: '%s' is not a folder", what, path);
@@ -46,11 +56,31 @@ ns_status ns_writable_folder(const char *path, const char *what)
     return status;
 }
 
+int ns_writable_n_missing(const char *path)
+{
+    struct stat info;
+    char *part = strdup(path);
+    int n = 0;
+    while (part != NULL && !look(part, &info) && errno == ENOENT && strcmp(part, "/") != 0 && strcmp(part, ".") != 0) {
+        n++;
+        to_folder(part);
+    }
+    free(part);
+    return n;
+}
+
+void ns_writable_unmake(const char *path, int n)
+{
+    char *part = strdup(path);
+    for (int i = 0; part != NULL && i < n && rmdir(part) == 0; i++) to_folder(part);
+    free(part);
+}
+
 static ns_status check_file(const char *path, const char *what)
 {
     struct stat info;
     if (path[0] == '\0') return ns_fail(NS_EINVAL, "%s: the path is empty", what);
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    if (look(path, &info) && S_ISDIR(info.st_mode))
         return ns_fail(NS_EINVAL, "%s: '%s' is a folder, not a file", what, path);
     return NS_OK;
 }

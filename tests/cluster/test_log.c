@@ -197,10 +197,38 @@ static void progress_once_a_second(void **state)
     assert_non_null(strstr(out, "call=0\n"));
 }
 
+/* Until the job says how, events wait, with the times at which they came. */
+static void undecided(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        char out[8192];
+        open_log(NS_LOG_UNDECIDED, true, false);
+        capture();
+        ns_log_event(NS_LOG_INFO, "start", "ranks=%d", 2);
+        ns_log_event(NS_LOG_WARN, "bound", "cores=1");
+        if (i == 0) open_log(NS_LOG_JSON, true, false);
+        if (i == 1) ns_log_settle();
+        if (i == 2) /* more than it holds: those come at once, as text */
+            for (int k = 0; k < 7; k++) ns_log_event(NS_LOG_INFO, "more", "k=%d", k);
+        captured(out, sizeof out);
+        const char *line = i == 0 ? behind_time(out, "{\"ts\":\"") : behind_time(out, "ts=");
+        assert_non_null(strstr(line, i == 0 ? "\"event\":\"start\",\"ranks\":2}\n" : i == 1 ? "event=start ranks=2\n" : "event=more k=6\n"));
+        if (i < 2) assert_non_null(strstr(line, i == 0 ? "\"event\":\"bound\",\"cores\":1}\n" : "event=bound cores=1\n"));
+        else assert_null(strstr(line, "event=start"));
+    }
+    capture(); /* what waits still is not lost */
+    open_log(NS_LOG_TEXT, true, false);
+    char rest[8192];
+    captured(rest, sizeof rest);
+    assert_non_null(strstr(rest, "event=start ranks=2\n"));
+    ns_log_settle(); /* decided already: nothing more comes */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_line),
+        cmocka_unit_test(undecided), cmocka_unit_test(text_line),
         cmocka_unit_test(json_line),
         cmocka_unit_test(numbers_of_json),
         cmocka_unit_test(control_characters_do_not_make_lines),
