@@ -19,7 +19,7 @@
 #include "data/hash.h"
 #include "data/text_index.h"
 
-enum { FORMAT_VERSION = 1, PIECE_ROWS = 8192, CELL_BYTES = 13, REASONS_ROOM = 256 };
+enum { FORMAT_VERSION = 1, PIECE_ROWS = 8192, CELLS_BYTES = 4096, REASONS_ROOM = 256 };
 static const char LABEL[] = "scores";
 
 const char *ns_score_status_name(ns_score_status status)
@@ -46,20 +46,15 @@ const char *ns_score_status_name(ns_score_status status)
 typedef struct content {
     crypto_generichash_state state;
     int64_t n_rows, counts[NS_N_STATUS];
+    int32_t n_values; /* numbers of a row */
 } content;
 
-static void content_begin(content *now)
+static void content_begin(content *now, int32_t n_values)
 {
+    now->n_values = n_values;
     crypto_generichash_init(&now->state, NULL, 0, 32);
     now->n_rows = 0;
     memset(now->counts, 0, sizeof now->counts);
-}
-
-static uint32_t risk_bits(float risk)
-{
-    uint32_t bits;
-    memcpy(&bits, &risk, sizeof bits);
-    return isnan(risk) ? 0x7fc00000u : bits;
 }
 
 static void put_little(unsigned char *at, uint64_t value, int n_bytes)
@@ -67,29 +62,46 @@ static void put_little(unsigned char *at, uint64_t value, int n_bytes)
     for (int i = 0; i < n_bytes; i++) at[i] = (unsigned char)(value >> (8 * i));
 }
 
+/* Bytes on their way into the hash, many at once. */
+typedef struct cell_buffer {
+    content *now;
+    size_t n;
+    unsigned char bytes[CELLS_BYTES];
+} cell_buffer;
+
+static void flush_cells(cell_buffer *c)
+{
+    crypto_generichash_update(&c->now->state, c->bytes, (unsigned long long)c->n);
+    c->n = 0;
+}
+
+static void add_little(cell_buffer *c, uint64_t value, int n_bytes)
+{
+    if (c->n + 8 > CELLS_BYTES) flush_cells(c);
+    put_little(c->bytes + c->n, value, n_bytes);
+    c->n += (size_t)n_bytes;
+}
+
 /* Adds rows; texts counts from index from. Returns the first row with an unknown status, or -1. */
 static int64_t content_add(content *now, const int64_t *ids, const ns_texts *texts, int64_t from,
                            const uint8_t *status, const float *risk, int64_t n)
 {
-    unsigned char cells[256 * CELL_BYTES];
+    cell_buffer c;
     int64_t bad = -1;
-    for (int64_t at = 0; at < n; at += 256) {
-        int64_t rows = n - at < 256 ? n - at : 256;
-        for (int64_t i = at; i < at + rows; i++) {
-            unsigned char *cell = cells + (i - at) * CELL_BYTES;
-            int64_t n_bytes = 0;
-            const char *text = ids == NULL ? ns_text_at(texts, from + i, &n_bytes) : NULL;
-            uint64_t id = ids != NULL ? (uint64_t)ids[i] : n_bytes > 0 ? ns_hash64(text, (size_t)n_bytes) : 0;
-            put_little(cell, id, 8);
-            cell[8] = status[i];
-            put_little(cell + 9, risk_bits(risk[i]), 4);
-            if (status[i] < NS_N_STATUS)
-                now->counts[status[i]]++;
-            else if (bad < 0)
-                bad = now->n_rows + i;
-        }
-        crypto_generichash_update(&now->state, cells, (unsigned long long)(rows * CELL_BYTES));
+    c.now = now;
+    c.n = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t n_bytes = 0;
+        const char *text = ids == NULL ? ns_text_at(texts, from + i, &n_bytes) : NULL;
+        add_little(&c, ids != NULL ? (uint64_t)ids[i] : n_bytes > 0 ? ns_hash64(text, (size_t)n_bytes) : 0, 8);
+        add_little(&c, status[i], 1);
+        for (int32_t v = 0; v < now->n_values; v++) add_little(&c, ns_score_bits(risk[i * now->n_values + v]), 4);
+        if (status[i] < NS_N_STATUS)
+            now->counts[status[i]]++;
+        else if (bad < 0)
+            bad = now->n_rows + i;
     }
+    flush_cells(&c);
     now->n_rows += n;
     return bad;
 }
@@ -123,7 +135,6 @@ struct ns_scores_writer {
     bool id_is_text, torn, failed, finished;
     int64_t n_rows;
     content *written;
-    float *risk_piece; /* [PIECE_ROWS] with one NaN */
 };
 
 static ns_status note(ns_scores_writer *writer, ns_status status)
@@ -241,21 +252,21 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     writer->keep_is_text = calloc(n_keep, sizeof *writer->keep_is_text);
     writer->written =
         aligned_alloc(64, (sizeof *writer->written + 63) / 64 * 64); /* libsodium's state wants it */
-    writer->risk_piece = malloc(PIECE_ROWS * sizeof *writer->risk_piece);
     if (writer->path == NULL || writer->keep == NULL || writer->keep_kind == NULL ||
-        writer->keep_is_text == NULL || writer->written == NULL || writer->risk_piece == NULL)
+        writer->keep_is_text == NULL || writer->written == NULL)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", setup->path);
     memcpy(writer->path, setup->path, n_bytes);
     for (writer->n_keep = 0; writer->n_keep < setup->n_keep; writer->n_keep++)
         writer->keep[writer->n_keep] = -1;
-    content_begin(writer->written);
+    content_begin(writer->written, setup->classes != NULL ? (int32_t)setup->classes->n : 1);
     NS_TRY(ns_durable_point("write", LABEL, "before"));
+    NS_TRY(ns_durable_touch(writer->path)); /* with the modes of run.share, which HDF5 does not know */
     NS_TRY(ns_h5_create(&writer->file, writer->path, writer->path));
     NS_TRY(write_attributes(writer, setup));
     NS_TRY(setup->id_is_text ? make_texts(&writer->id, writer, "id", setup->id_bytes, setup->n_rows)
                              : make_dataset(&writer->id, writer, "id", H5T_STD_I64LE, setup->n_rows));
     NS_TRY(make_dataset(&writer->status, writer, "status", H5T_STD_U8LE, setup->n_rows));
-    NS_TRY(make_dataset(&writer->risk, writer, "risk", H5T_IEEE_F32LE, setup->n_rows));
+    NS_TRY(ns_score_values_create(&writer->risk, writer->file, setup->kind, setup->classes, setup->n_rows, writer->path));
     bool has_levels = false;
     for (int32_t k = 0; k < setup->n_keep; k++)
         has_levels = has_levels || setup->keep[k].kind == NS_COL_CATEGORY;
@@ -292,21 +303,6 @@ static ns_status write_keep(const ns_scores_writer *writer, int32_t k, const voi
                  "write rows of a kept column");
 }
 
-static ns_status write_risk(const ns_scores_writer *writer, const float *risk, int64_t first, int64_t n)
-{
-    for (int64_t at = 0; at < n; at += PIECE_ROWS) {
-        int64_t rows = n - at < PIECE_ROWS ? n - at : PIECE_ROWS;
-        for (int64_t i = 0; i < rows; i++) {
-            uint32_t bits = risk_bits(risk[at + i]);
-            memcpy(&writer->risk_piece[i], &bits, sizeof bits);
-        }
-        NS_TRY(check(writer,
-                     ns_h5_write_rows(writer->risk, H5T_NATIVE_FLOAT, first + at, rows, writer->risk_piece),
-                     "write risks"));
-    }
-    return NS_OK;
-}
-
 static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *block)
 {
     int64_t first = writer->written->n_rows, n = block->n_rows;
@@ -320,7 +316,7 @@ static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *bl
                      "write ids"));
     NS_TRY(check(writer, ns_h5_write_rows(writer->status, H5T_NATIVE_UINT8, first, n, block->status),
                  "write statuses"));
-    NS_TRY(write_risk(writer, block->risk, first, n));
+    NS_TRY(ns_score_values_write(writer->risk, first, n, writer->written->n_values, block->risk, writer->path));
     for (int32_t k = 0; k < writer->n_keep; k++) NS_TRY(write_keep(writer, k, block->keep[k], first, n));
     int64_t bad = content_add(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, 0,
                               block->status, block->risk, n);
@@ -414,7 +410,6 @@ void ns_scores_writer_close(ns_scores_writer **handle)
     free(writer->keep_kind);
     free(writer->keep_is_text);
     free(writer->written);
-    free(writer->risk_piece);
     free(writer);
     *handle = NULL;
 }
@@ -482,7 +477,7 @@ typedef struct rows_of {
     ns_texts texts;
     int64_t ids[PIECE_ROWS];
     uint8_t statuses[PIECE_ROWS];
-    float risks[PIECE_ROWS];
+    float *risks; /* [PIECE_ROWS][n_values] */
 } rows_of;
 
 static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n, const char *path)
@@ -496,8 +491,7 @@ static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n
     }
     NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->status, H5T_NATIVE_UINT8, first, n, from->statuses),
                          NS_EVERIFY, path, "read /status"));
-    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->risk, H5T_NATIVE_FLOAT, first, n, from->risks), NS_EVERIFY,
-                         path, "read /risk"));
+    NS_TRY(ns_score_values_read(from->risk, first, n, now->n_values, from->risks, path));
     int64_t bad = content_add(now, from->id_is_text ? NULL : from->ids, &from->texts, 0, from->statuses,
                               from->risks, n);
     if (bad >= 0)
@@ -508,7 +502,7 @@ static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n
 static ns_status read_rows(ns_scores_info *out, hid_t file, const char *path)
 {
     content now;
-    content_begin(&now);
+    ns_texts classes = {0};
     rows_of *from = calloc(1, sizeof *from);
     if (from == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to read it", path);
     from->id = from->status = from->risk = -1;
@@ -516,7 +510,13 @@ static ns_status read_rows(ns_scores_info *out, hid_t file, const char *path)
     if (status == NS_OK)
         status = open_rows(&from->status, file, "status", out->n_rows, H5T_INTEGER, H5T_INTEGER, path);
     if (status == NS_OK)
-        status = open_rows(&from->risk, file, "risk", out->n_rows, H5T_FLOAT, H5T_FLOAT, path);
+        status = ns_score_values_open(&from->risk, &out->kind, &out->n_values, &classes, file, out->n_rows, path);
+    ns_texts_destroy(&classes);
+    if (status == NS_OK) {
+        content_begin(&now, out->n_values);
+        from->risks = malloc((size_t)PIECE_ROWS * (size_t)out->n_values * sizeof *from->risks);
+        if (from->risks == NULL) status = ns_fail(NS_ENOMEM, "%s: no memory to read it", path);
+    }
     if (status == NS_OK) {
         hid_t type = H5Dget_type(from->id);
         from->id_is_text = type >= 0 && H5Tget_class(type) == H5T_STRING;
@@ -533,6 +533,7 @@ static ns_status read_rows(ns_scores_info *out, hid_t file, const char *path)
     if (from->status >= 0) H5Dclose(from->status);
     if (from->risk >= 0) H5Dclose(from->risk);
     ns_texts_destroy(&from->texts);
+    free(from->risks);
     free(from);
     return status;
 }

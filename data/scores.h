@@ -2,12 +2,13 @@
 #define NIGHTSHIFT_DATA_SCORES_H
 /*
  * A score file (design.md, section 6): HDF5, contiguous, unfiltered, object times off everywhere, library bounds V18.
- * /id, /status (uint8), /risk (float32, NaN where not scored), the columns of score.keep; one row for each row in.
+ * /id, /status (uint8), /risk or /prediction (data/score_values.h), the columns of score.keep; one row for each row in.
  */
 #include <stdint.h>
 
 #include "cluster/status.h"
 #include "data/cohort.h"
+#include "data/score_values.h"
 #include "data/texts.h"
 
 typedef enum ns_score_status {
@@ -30,6 +31,8 @@ typedef struct ns_scores_setup {
     int64_t n_rows;
     bool id_is_text;
     int64_t id_bytes;            /* text ids: the longest over all rows (at least 1) */
+    ns_score_kind kind;
+    const ns_texts *classes;     /* NS_SCORE_CLASS_RISKS: in the order of the columns; else NULL */
     const char *name, *version, *bundle_id, *as_of; /* attributes; as_of may be "" */
     const ns_keep_column *keep;
     int32_t n_keep;
@@ -41,7 +44,7 @@ typedef struct ns_scores_block {
     const int64_t *id_int;   /* one of the two */
     const ns_texts *id_text;
     const uint8_t *status;
-    const float *risk;
+    const float *risk;       /* [n_rows], or [n_rows][classes->n]; risks or predictions */
     const void *const *keep; /* [n_keep] float *, int32_t * codes, int64_t * (time, int id) or ns_texts * (text id) */
 } ns_scores_block;
 
@@ -54,13 +57,15 @@ typedef struct ns_scores_writer ns_scores_writer;
 ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *setup);
 ns_status ns_scores_writer_append(ns_scores_writer *writer, const ns_scores_block *block);
 /* Writes the attribute reasons (counts by status), closes every object, syncs, reads back and compares the content hash.
-   content: 65 bytes: BLAKE2b-256 hex over (id cell, status byte, risk bits little-endian, one NaN) in row order, an id cell being 8 bytes as in a fingerprint.
+   content: 65 bytes: BLAKE2b-256 hex over (id cell, status byte, bits of all of the row's risks or its prediction little-endian, one NaN) in row order, an id cell being 8 bytes as in a fingerprint.
    Fails with NS_EIO (also after any failure before), NS_EINVAL where rows are lacking; the file is removed then. */
 ns_status ns_scores_writer_finish(ns_scores_writer *writer, char content[65]);
 void ns_scores_writer_close(ns_scores_writer **writer); /* unfinished: deletes the file */
 
 typedef struct ns_scores_info {
     int64_t n_rows, counts[NS_N_STATUS];
+    ns_score_kind kind;
+    int32_t n_values; /* of a row: 1, or the classes */
     char name[256], version[64], bundle_id[65], as_of[32], content[65];
 } ns_scores_info;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/instant.h"
 #include "jobs/job_parts.h"
 #include "jobs/number.h"
 #include "jobs/page.h"
@@ -63,8 +64,12 @@ static void write_text(ns_page *page, const char *text)
 
 static void write_value(ns_page *page, const ns_option *option, const ns_value *value)
 {
-    char number[NS_NUMBER_ROOM];
+    char number[NS_NUMBER_ROOM], time[NS_INSTANT_ROOM];
     switch (option->kind) {
+    case NS_OPT_TIME:
+        ns_instant_write(time, value->integer);
+        write_text(page, time);
+        return;
     case NS_OPT_INTEGER:
     case NS_OPT_BYTES:
         ns_page_add(page, "%" PRId64, value->integer);

@@ -1,5 +1,7 @@
 #include "jobs/instant.h"
 
+#include <stdio.h>
+
 typedef struct cursor {
     const char *at, *end;
 } cursor;
@@ -78,4 +80,22 @@ bool ns_instant_read(const char *text, size_t n_bytes, int64_t *seconds)
     }
     *seconds = days * 86400 + (int64_t)hour * 3600 + (int64_t)minute * 60 + second - offset;
     return true;
+}
+
+void ns_instant_write(char out[NS_INSTANT_ROOM], int64_t seconds)
+{
+    int64_t days = seconds / 86400, rest = seconds % 86400;
+    if (rest < 0) {
+        rest += 86400;
+        days--;
+    }
+    int year = (int)((days + 719162) / 365) + 1, month = 12; /* never too low: no year has less than 365 days */
+    while (year > 1 && day_number(year, 1, 1) > days) year--;
+    while (day_number(year, month, 1) > days) month--;
+    int day = (int)(days - day_number(year, month, 1)) + 1, second = (int)rest;
+    if (rest == 0)
+        snprintf(out, NS_INSTANT_ROOM, "%04d-%02d-%02d", year % 10000, month % 100, day % 100);
+    else
+        snprintf(out, NS_INSTANT_ROOM, "%04d-%02d-%02dT%02d:%02d:%02dZ", year % 10000, month % 100, day % 100, second / 3600 % 24,
+                 second / 60 % 60, second % 60);
 }

@@ -11,4 +11,12 @@
  * or there is no such day or hour.
  */
 bool ns_instant_read(const char *text, size_t n_bytes, int64_t *seconds);
+
+enum { NS_INSTANT_ROOM = 24 };
+
+/*
+ * The shortest of "YYYY-MM-DD", where it is midnight UTC, and "YYYY-MM-DDThh:mm:ssZ"; read back it is the same time.
+ *   seconds  in  one that ns_instant_read gave
+ */
+void ns_instant_write(char out[NS_INSTANT_ROOM], int64_t seconds);
 #endif

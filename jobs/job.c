@@ -118,6 +118,11 @@ bool ns_job_flag(const ns_job *job, const char *key)
     return slot_of(job, key, bit(NS_OPT_FLAG))->value.flag;
 }
 
+int64_t ns_job_time(const ns_job *job, const char *key)
+{
+    return slot_of(job, key, bit(NS_OPT_TIME))->value.integer;
+}
+
 int64_t ns_job_list(const ns_job *job, const char *key, const char *const **items)
 {
     const job_slot *slot = slot_of(job, key, bit(NS_OPT_TEXTS) | bit(NS_OPT_PATHS));

@@ -12,7 +12,7 @@
 
 typedef enum ns_option_kind {
     NS_OPT_TEXT, NS_OPT_CHOICE, NS_OPT_FLAG, NS_OPT_INTEGER, NS_OPT_NUMBER, NS_OPT_SECONDS, NS_OPT_BYTES, NS_OPT_PATH,
-    NS_OPT_TEXTS, NS_OPT_PATHS, NS_OPT_WHERE
+    NS_OPT_TEXTS, NS_OPT_PATHS, NS_OPT_WHERE, NS_OPT_TIME
 } ns_option_kind;
 
 enum {
@@ -67,6 +67,7 @@ const char *ns_job_text(const ns_job *job, const char *key);      /* TEXT, CHOIC
 int64_t ns_job_integer(const ns_job *job, const char *key);       /* INTEGER, BYTES */
 double ns_job_number(const ns_job *job, const char *key);         /* NUMBER, SECONDS */
 bool ns_job_flag(const ns_job *job, const char *key);
+int64_t ns_job_time(const ns_job *job, const char *key);           /* TIME: seconds since 1970 UTC; 0 where unset */
 int64_t ns_job_list(const ns_job *job, const char *key, const char *const **items); /* TEXTS, PATHS; 0 where unset */
 const char *ns_job_place(const ns_job *job, const char *key);     /* "readmission.yaml:14", "--set", "site.yaml:3", "default" */
 

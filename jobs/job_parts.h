@@ -27,7 +27,11 @@ int32_t ns_option_find(const char *key);
  * NS_ENOMEM. */
 ns_status ns_job_read(ns_job *job, const ns_job_sources *sources, ns_problems *problems);
 
-/* What must hold between options; shares of the split that were not given become 0 where one was. NS_ENOMEM.
+/* What must hold between options; shares of the split that were not given become 0 where one was,
+ * and unset where parts do not come from shares. NS_ENOMEM.
  */
 ns_status ns_job_cross_check(ns_job *job, ns_problems *problems);
+
+/* The part of it that model.objective decides: which options go with which objective. NS_ENOMEM. */
+ns_status ns_job_check_objective(ns_job *job, ns_problems *problems);
 #endif

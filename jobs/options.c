@@ -29,16 +29,25 @@ const ns_option ns_options[] = {
     {"data.group", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
      "Column that names the patient of a row; with split.by group all rows of a patient stay in one part. A "
      "row without one is a patient of its own."},
-    {"data.time", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "", "Column with the time of each row."},
+    {"data.time", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
+     "Column with the time of each row; needed by split.by time, split.until and label.window."},
     {"data.weight", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
-     "Column with the weight of each row in training and metrics, finite and not negative; unset: every row "
+     "Column with the weight of each row in training and early stopping, finite and not negative; metrics count rows. Unset: every row "
      "weighs 1."},
     {"data.label.column", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
      "Column with the outcome to predict; rows without one are left out of training and evaluation, and "
      "counted."},
     {"data.label.positive", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
      "Levels (or numbers) of the label column that count as the outcome; all others are its absence. Unset: "
-     "the label column is a number, 1 for the outcome and 0 for its absence."},
+     "the label column is a number, 1 for the outcome and 0 for its absence. Only with model.objective: binary."},
+    {"data.label.classes", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Multiclass: the levels (or numbers) of the label column that are classes, at least three; rows with another are left out as "
+     "having no label, and counted. Unset: all that rows of the cohort have. A class needs model.category_min_rows training rows "
+     "of evaluate.min_cell patients, since models and metrics name it."},
+    {"data.label.window", NS_OPT_SECONDS, NULL, 0, 86400.0 * 36525, NULL, MODEL, "seconds",
+     "How long after a row's time its outcome may still happen, such as 30d. A row whose window had not ended when the next "
+     "part of a split by time begins, or at split.until, is in no part, and counted: its outcome was not yet known then, or only "
+     "where it had come early."},
     {"data.where", NS_OPT_WHERE, NULL, 0, 0, NULL, MODEL, "",
      "Who belongs to the cohort: an expression over columns, see below. Unset: every row."},
     {"data.features.include", NS_OPT_TEXTS, "[\"*\"]", 0, 0, NULL, MODEL_LIST, "",
@@ -48,9 +57,10 @@ const ns_option ns_options[] = {
      "Columns not to learn from, by exact name or pattern with * and ?, taken off what include chose."},
     {"data.infinite", NS_OPT_CHOICE, "error", 0, 0, "error|missing", MODEL, "",
      "What an infinite value of a feature is in training: an error, or a missing value, counted."},
-    {"data.split.by", NS_OPT_CHOICE, NULL, 0, 0, "group|row|column", MODEL, "",
+    {"data.split.by", NS_OPT_CHOICE, NULL, 0, 0, "group|row|column|time", MODEL, "",
      "How rows are divided into training, validation and test part: group keeps all rows of a patient in one "
-     "part, row draws each row for itself, column takes the parts from split.column. Unset: group where "
+     "part, row draws each row for itself, column takes the parts from split.column, time takes them from dates: "
+     "training before split.valid_from, or split.test_from where there is no validation. Unset: group where "
      "data.group is given, else row."},
     {"data.split.train", NS_OPT_NUMBER, "0.7", 0, 1, NULL, MODEL, "",
      "Share of the training part: what trees are grown on. Where any of the three shares is given, those not "
@@ -61,10 +71,34 @@ const ns_option ns_options[] = {
      "Share of the test part: what the metrics of the bundle are computed on, and nothing else sees."},
     {"data.split.column", NS_OPT_TEXT, NULL, 0, 0, NULL, MODEL, "",
      "Column that says the part of each row: train, valid or test; only together with split.by column."},
+    {"data.split.valid_from", NS_OPT_TIME, NULL, 0, 0, NULL, MODEL, "",
+     "Split by time: the validation part begins here, the training part ends. Unset: no validation part."},
+    {"data.split.test_from", NS_OPT_TIME, NULL, 0, 0, NULL, MODEL, "",
+     "Split by time: the test part begins here, the one before it ends. Unset: no test part."},
+    {"data.split.until", NS_OPT_TIME, NULL, 0, 0, NULL, MODEL, "",
+     "Rows of this time and later are in no part, and counted; with any split. Where outcomes become known late: the "
+     "time up to which they are, together with data.label.window."},
+    {"data.split.returning", NS_OPT_CHOICE, NULL, 0, 0, "drop|keep|error", MODEL, "",
+     "Split by time with data.group: rows of patients who are in an earlier part already. drop leaves them out of the "
+     "later part, counted; keep leaves them in, as a hospital sees them; error refuses the table. Unset: drop."},
     {"model.type", NS_OPT_CHOICE, "gbdt", 0, 0, "gbdt", MODEL, "",
      "Kind of model: gbdt is gradient-boosted decision trees."},
-    {"model.rounds", NS_OPT_INTEGER, "500", 1, 100000, NULL, MODEL, "trees",
-     "Boosting rounds, one tree each; early stopping may keep fewer."},
+    {"model.objective", NS_OPT_CHOICE, NULL, 0, 0, "binary|multiclass|regression|poisson|quantile", MODEL, "",
+     "What is learned: binary the risk that an outcome occurs, multiclass the risk of each of three classes or more, regression a "
+     "mean, poisson the mean of a count, quantile the value that a share model.quantile of outcomes does not exceed. "
+     "Unset: binary."},
+    {"model.quantile", NS_OPT_NUMBER, NULL, 0.001, 0.999, NULL, MODEL, "",
+     "The share of outcomes that shall lie at or below the prediction; only with model.objective: quantile. Unset: 0.5, the median."},
+    {"model.positive_weight", NS_OPT_NUMBER, NULL, 1e-6, 1e6, NULL, MODEL, "",
+     "Binary: times the weight of rows with the outcome, in training and early stopping; metrics count rows. Risks are then those "
+     "of a world in which the outcome is so many times as frequent: their order serves, but they are too high (their odds about so "
+     "many times) wherever it is above 1, and calibration in metrics.json shows it. Unset: 1."},
+    {"model.monotone.rising", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Number columns with which the prediction may only rise, all else equal, such as creatinine. Not with multiclass."},
+    {"model.monotone.falling", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
+     "Number columns with which the prediction may only fall, all else equal."},
+    {"model.rounds", NS_OPT_INTEGER, "500", 1, 100000, NULL, MODEL, "rounds",
+     "Boosting rounds, one tree each, with multiclass one for each class; early stopping may keep fewer."},
     {"model.learning_rate", NS_OPT_NUMBER, "0.05", 1e-6, 1, NULL, MODEL, "",
      "How much of each tree's correction is taken; smaller needs more rounds and is often a little better."},
     {"model.max_leaves", NS_OPT_INTEGER, "31", 2, 65536, NULL, MODEL, "leaves",
@@ -98,14 +132,14 @@ const ns_option ns_options[] = {
      "Share of the tree's features drawn for each node."},
     {"model.gradient_bits", NS_OPT_CHOICE, "auto", 0, 0, "auto|narrow|wide", MODEL, "",
      "Precision of gradients in sums: auto is narrow unless the largest row weight is over 64 times the "
-     "smallest."},
+     "smallest, or with regression and poisson few rows have gradients far above the others'."},
     {"train.seed", NS_OPT_INTEGER, "1", 0, NS_VALUE_MOST, NULL, MODEL, "",
      "Seed of the split, of row and column samples and of rounding; the same seed gives the same model."},
     {"train.stop_after", NS_OPT_INTEGER, "0", 0, 100000, NULL, MODEL, "rounds",
      "Stops when the validation part has not improved for this many rounds, and keeps the best round; 0 "
      "trains all rounds."},
     {"train.stop_metric", NS_OPT_CHOICE, "loss", 0, 0, "loss|auroc", MODEL, "",
-     "What early stopping watches on the validation part."},
+     "What early stopping watches on the validation part; auroc only with model.objective: binary."},
     {"evaluate.subgroups", NS_OPT_TEXTS, NULL, 0, 0, NULL, MODEL_LIST, "",
      "Category columns whose levels get metrics of their own."},
     {"evaluate.min_cell", NS_OPT_INTEGER, "11", 1, 1000000, NULL, MODEL, "patients",
@@ -126,6 +160,12 @@ const ns_option ns_options[] = {
      "Who is scored: replaces data.where at night. Unset: data.where of the bundle."},
     {"score.keep", NS_OPT_TEXTS, NULL, 0, 0, NULL, LIST, "",
      "Columns copied from the cohort into the score file."},
+    {"score.csv", NS_OPT_FLAG, "false", 0, 0, NULL, 0, "",
+     "Also writes the scores as CSV, beside score.out with .csv for .h5: id, status, risk and the columns of "
+     "score.keep."},
+    {"score.missing_columns", NS_OPT_CHOICE, "error", 0, 0, "error|as_missing", 0, "",
+     "What to do where the night's cohort lacks columns that the model needs: refuse it, naming them, or score with every "
+     "value of theirs missing, which is said and stands in the manifest."},
     {"score.max_rejected", NS_OPT_NUMBER, "0.01", 0, 1, NULL, 0, "",
      "Share of rejected rows above which the night is held back rather than published."},
     {"score.expect.files", NS_OPT_INTEGER, NULL, 0, NS_VALUE_MOST, NULL, 0, "files",

@@ -50,6 +50,7 @@ static const char closing[] =
     "| choice | one of the words listed |\n"
     "| whole number, number | `500`, `-3`; `0.05`, `1e-3`; always with a point, whatever the locale |\n"
     "| time span | `60`, `60s`, `5m`, `2h`, `1d` |\n"
+    "| time | `2024-03-01`, `2024-03-01T08:30`, with `Z` or `+01:00` behind it; none means UTC |\n"
     "| size | bytes, or `512MiB`, `4GiB` (powers of 1024), `2GB` (powers of 1000) |\n"
     "| path, paths | a file or folder; for cohorts also a pattern with `*`, `?` and `[ ]` |\n"
     "| expression | see below |\n"
@@ -74,7 +75,41 @@ static const char closing[] =
     "  compares with numbers as float32, an id of whole numbers with whole numbers, a time column with times "
     "in quotes:\n"
     "  `'2024-03-01'`, `'2024-03-01T08:30'`, with `Z` or `+01:00` behind it; none means UTC.\n"
+    "\n";
+
+static const char time_splits[] =
+    "## Splits by time, and labels that come late\n"
     "\n"
+    "    data:\n"
+    "      time: admitted_at\n"
+    "      group: patient_id\n"
+    "      label: {column: readmitted_30d, positive: [\"yes\"], window: 30d}\n"
+    "      split: {by: time, valid_from: 2023-01-01, test_from: 2023-07-01, until: 2024-01-01}\n"
+    "\n"
+    "trains on rows before 2023, stops early on the first half of 2023, and tells how good the model is on the second: as if it "
+    "had\n"
+    "been made at New Year and used since. A date belongs to the part that it opens; without `valid_from` training ends at "
+    "`test_from`.\n"
+    "\n"
+    "- **Outcomes take time.** With `label.window: 30d` a row's outcome is known 30 days after it. Rows of the last 30 days of a "
+    "part are\n"
+    "  left out: their outcomes happened in the time of the next one.\n"
+    "- **Late labels.** At the end of an extract outcomes that came early have their label already, and their absence has none "
+    "yet: what\n"
+    "  is labelled there is no fair sample. Set `split.until` to the time up to which the table knows outcomes; with "
+    "`label.window` the\n"
+    "  rows whose window is still open are left out, labelled or not. Both work with every kind of split. A run by time warns of "
+    "a part in\n"
+    "  which a tenth of the rows has no label.\n"
+    "- **Returning patients** of an earlier part are left out of later ones (`split.returning: drop`), so that the test shows "
+    "patients never\n"
+    "  seen; `keep` leaves them in, as a ward will see them; `error` refuses them.\n"
+    "- Rows without a time are left out. Everything left out is counted: in the log, in the summary, in `metrics.json` under "
+    "`table`, and by\n"
+    "  `check` beforehand, together with the rows of each part. A part without rows is exit 3.\n"
+    "\n";
+
+static const char schema_file[] =
     "## The schema file of `import`\n"
     "\n"
     "YAML too. What it does not say is inferred from all rows.\n"
@@ -91,10 +126,12 @@ static const char closing[] =
     "\n"
     "| key | is |\n"
     "| --- | --- |\n"
-    "| `missing` | texts that mean a missing cell |\n"
+    "| `missing` | texts that mean a missing cell, exactly; not given: `\"\"`, `?`, `NA`, `NaN`, `nan`, `NULL` |\n"
     "| `columns.NAME.kind` | `number`, `category`, `id`, `time` or `skip`; not given: inferred |\n"
-    "| `columns.NAME.format` | how a time is written; only with kind time |\n"
-    "| `columns.NAME.zone` | the time zone of times that name none; only with kind time |\n"
+    "| `columns.NAME.format` | how a time is written: `%Y` or `%y`, `%m`, `%d`, `%H`, `%M`, `%S` and any other signs for "
+    "themselves; not given: ISO 8601; only with kind time |\n"
+    "| `columns.NAME.zone` | the time zone of times that name none, such as `America/New_York`; not given: UTC, which is said. "
+    "A time that comes twice is the first, one that never comes is a bad value; only with kind time |\n"
     "| `columns.NAME.prefix` | 1 to 1000: only so many first characters of a level count; only with kind "
     "category |\n"
     "| `columns.NAME.unit` | unit of a number, best in UCUM |\n"
@@ -125,6 +162,8 @@ static const char *kind_name(ns_option_kind kind)
         return "paths";
     case NS_OPT_WHERE:
         return "expression";
+    case NS_OPT_TIME:
+        return "time";
     }
     return "";
 }
@@ -194,7 +233,7 @@ ns_status ns_job_reference(char **out)
         add_row(&page, &ns_options[i]);
         previous = key;
     }
-    ns_page_add(&page, "%s", closing);
+    ns_page_add(&page, "%s%s%s", closing, time_splits, schema_file);
     return ns_page_take(&page, out);
 }
 

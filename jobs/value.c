@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/instant.h"
 #include "jobs/number.h"
 #include "jobs/page.h"
 #include "jobs/where_parts.h"
@@ -229,6 +230,16 @@ static ns_status read_number(ns_value *out, const ns_option *option, const ns_ya
     return NS_OK;
 }
 
+/* As in cohorts, from 1800 to 2200. */
+static ns_status read_time(ns_value *out, const ns_yaml_scalar *scalar, ns_yaml_problem *problem)
+{
+    static const int64_t least = -INT64_C(5364662400), end = INT64_C(7289654400); /* 1800-01-01, 2201-01-01 */
+    if (!ns_instant_read(scalar->text, strlen(scalar->text), &out->integer))
+        return refuse(problem, scalar, "is not a time such as 2024-03-01 or 2024-03-01T08:30Z");
+    if (out->integer < least || out->integer >= end) return refuse(problem, scalar, "is not in the years 1800 to 2200");
+    return NS_OK;
+}
+
 /* One text of the value; *text is what is kept. */
 static ns_status read_item(ns_value *out, char **text, const ns_option *option, const ns_yaml_scalar *scalar,
                            const char *folder, ns_yaml_problem *problem)
@@ -257,6 +268,9 @@ static ns_status read_item(ns_value *out, char **text, const ns_option *option, 
     case NS_OPT_SECONDS:
     case NS_OPT_BYTES:
         NS_TRY(read_number(out, option, scalar, problem));
+        break;
+    case NS_OPT_TIME:
+        NS_TRY(read_time(out, scalar, problem));
         break;
     case NS_OPT_TEXT:
     case NS_OPT_TEXTS:

@@ -11,7 +11,7 @@ typedef struct ns_value {
     char **items; /* [n_items] texts as given; paths absolute. A choice, flag or number keeps its text */
     int64_t n_items;
     double number;   /* NUMBER, SECONDS */
-    int64_t integer; /* INTEGER, BYTES */
+    int64_t integer; /* INTEGER, BYTES; TIME: seconds since 1970 UTC */
     bool flag;       /* FLAG */
 } ns_value;
 
@@ -23,7 +23,7 @@ typedef struct ns_value {
  *   folder   in  absolute; relative paths count from here
  *   problem  out on NS_EINVAL: line and what is wrong, without file and key
  * NS_EINVAL: a list where one value belongs or the other way round, a value out of kind or range, an empty
- * text or list of paths, a where expression with a mistake, ${NAME} unset, empty or never closed. NS_ENOMEM.
+ * text or list of paths, a time that is none, a where expression with a mistake, ${NAME} unset, empty or never closed. NS_ENOMEM.
  * *out is empty then.
  */
 ns_status ns_value_read(ns_value *out, const ns_option *option, const ns_yaml_entry *entry,

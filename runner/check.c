@@ -1,13 +1,14 @@
 /*
  * A job against its cohort, without running anything: every problem, with file and line; the plan; where each value came
  * from. Problems of the job file first; where there are none, the cohort's schema; where that fits too, the plan. Nothing
- * is written, no row is read.
+ * is written, and no row is read but where the split goes by dates: then the rows of each part are counted.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cluster/agree.h"
 #include "cluster/machine.h"
+#include "runner/check_night.h"
 #include "runner/context.h"
 #include "runner/models/gbdt.h"
 #include "runner/plan.h"
@@ -87,18 +88,58 @@ static void report_plan(check_run *run, ns_memory_plan memory)
     print_sources(run->job, context->text);
 }
 
+static bool is_by_time(const ns_job *job)
+{
+    const char *by = ns_job_text(job, "data.split.by");
+    return by != NULL && strcmp(by, "time") == 0;
+}
+
+/* How many rows the dates of a split give to each part. */
+static ns_status report_parts(check_run *run)
+{
+    ns_table *t = &run->table;
+    FILE *to = run->context->text;
+    NS_TRY(ns_table_read(t, NS_TABLE_TRAIN));
+    json_t *parts = json_pack("{s:I, s:I, s:I}", "train", (json_int_t)t->n_part_global[NS_PART_TRAIN], "valid",
+                              (json_int_t)t->n_part_global[NS_PART_VALID], "test", (json_int_t)t->n_part_global[NS_PART_TEST]);
+    json_object_set_new(run->context->summary, "parts", parts);
+    json_object_set_new(run->context->summary, "split", ns_parts_json(t));
+    fprintf(to, "  parts     %lld train, %lld valid, %lld test; %lld outside data.where, %lld without a label\n",
+            (long long)t->n_part_global[NS_PART_TRAIN], (long long)t->n_part_global[NS_PART_VALID],
+            (long long)t->n_part_global[NS_PART_TEST], (long long)t->n_outside_global, (long long)t->n_unlabelled_global);
+    ns_parts_print(t, to);
+    return ns_parts_check(t);
+}
+
 /* The cohort's schema against the job, and the plan. A problem ends it, since the rest would only follow from it. */
 static ns_status check_cohort(check_run *run)
 {
     ns_context *context = run->context;
-    NS_TRY(ns_context_job(&run->job, context));
     NS_TRY(ns_plan_train_options(run->job));
-    NS_TRY(ns_context_device(&run->device, context, run->job));
     NS_TRY(ns_table_open(&run->table, run->job, "data.cohort", NS_TABLE_TRAIN, context->comm));
     ns_forest_settings settings = ns_gbdt_settings(run->job);
     ns_memory_plan memory = ns_plan_memory(&run->table, &settings, context);
     report_plan(run, memory);
-    return ns_plan_check_memory(&run->table, &settings, context);
+    NS_TRY(ns_plan_check_memory(&run->table, &settings, context));
+    return ns_job_given(run->job, "data.split.until") || is_by_time(run->job) ? report_parts(run) : NS_OK;
+}
+
+static void settle_night(void *run, ns_status status)
+{
+    settle(run, status);
+}
+
+/* The parts of a job that lead to something: training, unless the job can only score; and the night. */
+static void check_parts_of_job(check_run *run)
+{
+    ns_context *context = run->context;
+    ns_status status = ns_context_job(&run->job, context);
+    if (status == NS_OK) status = ns_context_device(&run->device, context, run->job);
+    settle(run, status);
+    if (status != NS_OK) return;
+    bool only_scores = !ns_job_has(run->job, "data.cohort") && ns_job_has(run->job, "score.cohort");
+    if (!only_scores) settle(run, ns_agree(check_cohort(run), context->comm));
+    ns_check_night(context, run->job, run->device, settle_night, run);
 }
 
 ns_status ns_verb_check(ns_context *context)
@@ -107,7 +148,7 @@ ns_status ns_verb_check(ns_context *context)
     ns_status status = check_job(&run);
     FILE *to = context->text;
     fprintf(to, "checked %s\n", context->args->positional[0]);
-    if (status == NS_OK && run.worst == NS_OK) settle(&run, ns_agree(check_cohort(&run), context->comm));
+    if (status == NS_OK && run.worst == NS_OK) check_parts_of_job(&run);
     ns_device_close(&run.device);
     ns_table_close(&run.table);
     ns_job_destroy(&run.job);

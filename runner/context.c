@@ -100,14 +100,34 @@ void ns_job_texts_free(ns_job_texts *texts)
     memset(texts, 0, sizeof *texts);
 }
 
+static void apply_format(const ns_job *job, const ns_context *context)
+{
+    ns_log_setup log = {.verb = context->args->verb, .speaks = context->rank == 0, .quiet = context->args->quiet,
+                        .format = job != NULL && strcmp(ns_job_text(job, "log.format"), "json") == 0 ? NS_LOG_JSON : NS_LOG_TEXT};
+    memcpy(log.run, context->life, sizeof log.run);
+    ns_log_open(&log);
+}
+
+/* A job that cannot be read: what the site says of logs still holds. The failure stays on record. */
+static void apply_site(const ns_job_sources *sources, const ns_context *context)
+{
+    ns_error first = *ns_last_error();
+    ns_job *site = NULL;
+    ns_job_sources only_site = *sources;
+    only_site.job_text = NULL;
+    only_site.n_sets = 0;
+    ns_error_clear();
+    if (ns_job_parse(&site, &only_site) != NS_OK) ns_error_clear();
+    apply_format(site, context);
+    ns_job_destroy(&site);
+    *ns_last_error() = first;
+}
+
 /* umask and log format: what a job decides for the whole process. */
 static void apply_job(const ns_job *job, const ns_context *context)
 {
-    umask(strcmp(ns_job_text(job, "run.share"), "group") == 0 ? 027 : 077);
-    ns_log_setup log = {.verb = context->args->verb, .speaks = context->rank == 0, .quiet = context->args->quiet,
-                        .format = strcmp(ns_job_text(job, "log.format"), "json") == 0 ? NS_LOG_JSON : NS_LOG_TEXT};
-    memcpy(log.run, context->life, sizeof log.run);
-    ns_log_open(&log);
+    ns_durable_share(strcmp(ns_job_text(job, "run.share"), "group") == 0 ? NS_SHARE_GROUP : NS_SHARE_PRIVATE);
+    apply_format(job, context);
 }
 
 ns_status ns_context_job(ns_job **out, ns_context *context)
@@ -115,7 +135,10 @@ ns_status ns_context_job(ns_job **out, ns_context *context)
     *out = NULL;
     ns_job_texts texts;
     ns_status status = ns_context_sources(&texts, context);
-    if (status == NS_OK) status = ns_agree(ns_job_parse(out, &texts.sources), context->comm);
+    if (status == NS_OK) {
+        status = ns_agree(ns_job_parse(out, &texts.sources), context->comm);
+        if (status != NS_OK) apply_site(&texts.sources, context);
+    }
     ns_job_texts_free(&texts);
     if (status != NS_OK) return status;
     char *echo = NULL;
@@ -153,7 +176,7 @@ ns_status ns_context_device(ns_device **out, ns_context *context, const ns_job *
     omp_set_num_threads(n_threads); /* what reads and hashes outside the device takes no more either */
     ns_status status = ns_agree(ns_device_open(out, ns_job_text(job, "run.device"), n_threads, &link), context->comm);
     if (status != NS_OK) return status;
-    ns_log_event(NS_LOG_INFO, "device", "device=%s level=%s threads=%d ranks_on_node=%d cores=%d", (*out)->name, (*out)->level,
+    ns_log_event(NS_LOG_INFO, "device", "device=%s cpu=%s threads=%d ranks_on_node=%d cores=%d", (*out)->name, (*out)->level,
            n_threads, on_node, cores);
     if (asked == 0 && cores < on_node)
         ns_log_event(NS_LOG_WARN, "bound", "cores=%d ranks_on_node=%d hint=\"start with --bind-to none\"", cores, on_node);

@@ -15,6 +15,8 @@
 #include "runner/evaluation.h"
 #include "runner/identity.h"
 #include "runner/json.h"
+#include "runner/measure_text.h"
+#include "runner/objective.h"
 #include "runner/plan.h"
 #include "runner/run_folder.h"
 
@@ -104,6 +106,21 @@ static ns_status publish(evaluate_run *run)
     return status;
 }
 
+/* The bundle's objective and classes decide what a label is; a job that means another is not this bundle's. */
+static ns_status take_objective(evaluate_run *run)
+{
+    const ns_gbdt_model *model = run->bundle.model;
+    const char *key = ns_job_has(run->job, "model.objective") ? "model.objective" : "evaluate.bundle";
+    if (run->table.objective != model->objective)
+        return ns_fail(NS_EINVAL, "%s: %s: the bundle's objective is %s, the job's is %s", ns_job_place(run->job, key), key,
+                       ns_objective_name(model->objective), ns_objective_name(run->table.objective));
+    if (model->objective == NS_QUANTILE && model->quantile != ns_quantile_of(run->job))
+        return ns_fail(NS_EINVAL, "%s: model.quantile: the bundle's is %g, the job's is %g", ns_job_place(run->job, "model.quantile"), model->quantile,
+                       ns_quantile_of(run->job));
+    if (model->objective == NS_MULTICLASS) run->table.known_classes = &model->classes;
+    return NS_OK;
+}
+
 static ns_status evaluate(evaluate_run *run)
 {
     MPI_Comm comm = run->context->comm;
@@ -115,8 +132,9 @@ static ns_status evaluate(evaluate_run *run)
     if (run->own_test_part) NS_TRY(ns_agree(compare_with_bundle(run), comm));
     ns_table_use use = run->own_test_part ? NS_TABLE_TRAIN : NS_TABLE_EVALUATE;
     NS_TRY(ns_table_open(table, run->job, run->own_test_part ? "data.cohort" : "evaluate.cohort", use, comm));
+    NS_TRY(ns_agree(take_objective(run), comm));
     NS_TRY(ns_table_read(table, use));
-    float *risk = malloc(((size_t)table->n_kept + 1) * sizeof *risk);
+    float *risk = malloc(((size_t)table->n_kept + 1) * (size_t)run->bundle.model->n_outputs * sizeof *risk);
     ns_status status = ns_agree(risk == NULL ? ns_fail(NS_ENOMEM, "no memory for the risks") : NS_OK, comm);
     if (status == NS_OK) status = ns_table_risks(table, run->bundle.model, run->device, NS_HASH_FEATURES, risk);
     if (status == NS_OK) status = ns_cohort_check_exact(table->cohort, comm);
@@ -139,25 +157,8 @@ static void summarise(evaluate_run *run)
     json_object_set(summary, "metrics", run->metrics);
     json_object_set_new(summary, "bundle_id", json_string(run->bundle.id));
     json_object_set_new(summary, "out", json_string(run->out));
-    fprintf(to, "evaluated %s\n  rows      %lld, %lld events\n", ns_job_text(run->job, "evaluate.name"),
-            (long long)json_integer_value(json_object_get(m, "n")), (long long)json_integer_value(json_object_get(m, "events")));
-    if (json_is_number(json_object_get(m, "auroc"))) fprintf(to, "  AUROC     %.4f", json_number_value(json_object_get(m, "auroc")));
-    if (json_is_number(json_object_get(m, "auroc_low"))) /* none with a single event */
-        fprintf(to, " (%.4f to %.4f)", json_number_value(json_object_get(m, "auroc_low")),
-                json_number_value(json_object_get(m, "auroc_high")));
-    if (json_is_number(json_object_get(m, "auroc"))) fprintf(to, "\n");
-    fprintf(to, "  log loss  %.5f\n  Brier     %.5f\n", json_number_value(json_object_get(m, "log_loss")),
-            json_number_value(json_object_get(m, "brier")));
-    size_t i;
-    json_t *c;
-    json_array_foreach(json_object_get(m, "capacity"), i, c) {
-        if (!json_is_number(json_object_get(c, "sensitivity"))) continue; /* no events at all */
-        fprintf(to, "  top %2lld %%  finds %.1f %% of the events; ", (long long)json_integer_value(json_object_get(c, "percent")),
-                100 * json_number_value(json_object_get(c, "sensitivity")));
-        if (json_is_number(json_object_get(c, "nne")))
-            fprintf(to, "1 in %.1f of those flagged has one\n", json_number_value(json_object_get(c, "nne")));
-        else fprintf(to, "none of those flagged has one\n");
-    }
+    fprintf(to, "evaluated %s\n", ns_job_text(run->job, "evaluate.name"));
+    ns_measure_print(to, m, run->table.objective);
     fprintf(to, "  out       %s\n", run->out);
 }
 

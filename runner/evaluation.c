@@ -11,8 +11,9 @@
 #include "data/patients.h"
 #include "kernels/numerics.h"
 #include "runner/json.h"
-#include "runner/metrics.h"
+#include "runner/measure.h"
 #include "runner/metrics_gather.h"
+#include "runner/objective.h"
 #include "runner/rater.h"
 #include "runner/subgroups.h"
 
@@ -43,13 +44,14 @@ static ns_status hash_unused(ns_table *table, const int32_t *columns, int32_t n)
 static ns_status rate_slab(ns_table *table, ns_rater *rater, const int32_t *index, int64_t first, int64_t n, float *slab_risk,
                            uint8_t *infinite, int64_t *k, float *risk)
 {
+    int32_t n_outputs = ns_rater_n_outputs(rater);
     NS_TRY(ns_stop_check());
-    NS_TRY(ns_rater_score(rater, first, n, index != NULL ? table->fingerprint : NULL, index, slab_risk, infinite));
+    NS_TRY(ns_rater_score(rater, first, n, NULL, index != NULL ? table->fingerprint : NULL, index, slab_risk, infinite));
     for (; *k < table->n_kept && table->row[*k] < first + n; (*k)++) {
         int64_t i = table->row[*k] - first;
         if (infinite[i])
             return ns_cohort_bad_row(table->cohort, -1, table->row[*k], "a feature is infinite; correct it, or set data.infinite: missing");
-        risk[*k] = slab_risk[i];
+        memcpy(risk + *k * n_outputs, slab_risk + i * n_outputs, (size_t)n_outputs * sizeof *risk);
     }
     return NS_OK;
 }
@@ -57,7 +59,7 @@ static ns_status rate_slab(ns_table *table, ns_rater *rater, const int32_t *inde
 static ns_status rate_shard(ns_table *table, ns_rater *rater, const int32_t *index, float *risk)
 {
     int64_t rows = ns_rater_slab_rows(rater), end = table->shard.first_row + table->shard.n_rows, k = 0;
-    float *slab_risk = malloc((size_t)rows * sizeof *slab_risk);
+    float *slab_risk = malloc((size_t)rows * (size_t)ns_rater_n_outputs(rater) * sizeof *slab_risk);
     uint8_t *infinite = malloc((size_t)rows);
     ns_status status = slab_risk == NULL || infinite == NULL ? ns_fail(NS_ENOMEM, "no memory for a slab of risks") : NS_OK;
     for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += rows) {
@@ -77,7 +79,7 @@ ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device 
     int32_t *columns = calloc((size_t)n + 1, sizeof *columns), *index = calloc((size_t)n + 1, sizeof *index);
     ns_rater *rater = NULL;
     ns_status status = columns == NULL || index == NULL ? ns_fail(NS_ENOMEM, "no memory to evaluate") : NS_OK;
-    if (status == NS_OK) status = ns_rater_columns(columns, model, table->cohort);
+    if (status == NS_OK) status = ns_rater_columns(columns, model, table->cohort, NS_ABSENT_ERROR);
     status = ns_agree(status, table->comm);
     /* The columns were prepared with the table's; a model may need ones that the job does not name. */
     if (status == NS_OK) status = ns_cohort_prepare(table->cohort, columns, n, table->comm);
@@ -97,12 +99,12 @@ ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device 
 
 /* --- metrics --- */
 
-/* The rows of one part: risk, label and patient side by side. */
+/* The rows of one part: risks, label and patient side by side. */
 typedef struct part_rows {
     int64_t n;
     int64_t *kept;      /* index among the table's kept rows */
-    float *risk;
-    uint8_t *label;
+    float *risk;        /* [n][n_outputs] */
+    float *label;
     ns_hash128 *patient;
 } part_rows;
 
@@ -117,21 +119,28 @@ static void free_part(part_rows *p)
 static ns_status take_part(part_rows *p, const ns_table *table, const float *risk, ns_part part)
 {
     memset(p, 0, sizeof *p);
-    size_t room = (size_t)table->n_part_local[part] + 1;
+    size_t room = (size_t)table->n_part_local[part] + 1, n_outputs = (size_t)ns_table_outputs(table);
     p->kept = malloc(room * sizeof *p->kept);
-    p->risk = malloc(room * sizeof *p->risk);
-    p->label = malloc(room);
+    p->risk = malloc(room * n_outputs * sizeof *p->risk);
+    p->label = malloc(room * sizeof *p->label);
     p->patient = malloc(room * sizeof *p->patient);
     if (p->kept == NULL || p->risk == NULL || p->label == NULL || p->patient == NULL)
         return ns_fail(NS_ENOMEM, "no memory to evaluate %lld rows", (long long)table->n_part_local[part]);
     for (int64_t i = 0; i < table->n_kept; i++) {
         if (table->part[i] != part) continue;
         p->kept[p->n] = i;
-        p->risk[p->n] = risk[i];
-        p->label[p->n] = table->label[i] > 0;
+        memcpy(p->risk + (size_t)p->n * n_outputs, risk + (size_t)i * n_outputs, n_outputs * sizeof *risk);
+        p->label[p->n] = table->label[i];
         p->patient[p->n++] = table->patient[i];
     }
     return NS_OK;
+}
+
+static ns_outcomes outcomes_of(const ns_table *table, const part_rows *p)
+{
+    return (ns_outcomes){.objective = table->objective, .n_outputs = ns_table_outputs(table), .quantile = ns_quantile_of(table->job),
+                         .classes = &table->classes, .n = p->n, .value = p->risk, .label = p->label,
+                         .patient = table->group >= 0 ? p->patient : NULL};
 }
 
 /* Codes of a category column for the rows of a part. */
@@ -149,23 +158,6 @@ static ns_status read_codes(ns_table *table, int32_t column, const part_rows *p,
     return status;
 }
 
-static ns_status whole_part(json_t **out, ns_table *table, const part_rows *p)
-{
-    ns_risk_table risks = {0};
-    ns_status status = ns_agree(ns_risk_table_build(&risks, p->risk, p->label, NULL, p->n), table->comm);
-    if (status == NS_OK) status = ns_risk_table_gather(&risks, table->comm);
-    int rank;
-    MPI_Comm_rank(table->comm, &rank);
-    if (status == NS_OK && rank == 0) {
-        ns_metrics metrics;
-        status = ns_metrics_compute(&metrics, &risks);
-        *out = status == NS_OK ? ns_metrics_json(&metrics) : NULL;
-        if (status == NS_OK && *out == NULL) status = ns_fail(NS_ENOMEM, "no memory for the metrics");
-    }
-    ns_risk_table_destroy(&risks);
-    return ns_agree(status, table->comm);
-}
-
 /* Codes of every subgroup column for the part's rows, then the metrics of their cells. */
 static ns_status all_subgroups(json_t **out, ns_table *table, const part_rows *p)
 {
@@ -181,7 +173,7 @@ static ns_status all_subgroups(json_t **out, ns_table *table, const part_rows *p
     }
     status = ns_agree(status, table->comm);
     if (status == NS_OK) {
-        ns_subgroup_rows rows = {.n = p->n, .risk = p->risk, .label = p->label, .patient = table->group >= 0 ? p->patient : NULL};
+        ns_outcomes rows = outcomes_of(table, p);
         status = ns_subgroups_evaluate(out, &rows, columns, (int32_t)n, ns_job_integer(table->job, "evaluate.min_cell"), table->comm);
     }
     free(columns);
@@ -195,7 +187,8 @@ ns_status ns_table_metrics(json_t **out, ns_table *table, const float *risk, ns_
     part_rows p;
     json_t *subgroups = NULL;
     ns_status status = ns_agree(take_part(&p, table, risk, part), table->comm);
-    if (status == NS_OK) status = whole_part(out, table, &p);
+    ns_outcomes rows = outcomes_of(table, &p);
+    if (status == NS_OK) status = ns_measure(out, &rows, NS_DETAIL_ALL, ns_job_integer(table->job, "evaluate.min_cell"), table->comm);
     if (status == NS_OK) status = all_subgroups(&subgroups, table, &p);
     if (status == NS_OK && *out != NULL) json_object_set(*out, "subgroups", subgroups);
     json_decref(subgroups);

@@ -64,6 +64,37 @@ static ns_status wants(const ns_job *job, const ns_column *column, bool *out)
     return NS_OK;
 }
 
+bool ns_features_takes(const ns_job *job, const ns_column *column)
+{
+    const char *const *include, *const *exclude;
+    int64_t n_include = ns_job_list(job, "data.features.include", &include);
+    int64_t n_exclude = ns_job_list(job, "data.features.exclude", &exclude);
+    int how = named(include, n_include, column->name);
+    bool possible = column->kind == NS_COL_NUMBER || column->kind == NS_COL_CATEGORY;
+    return possible && how > 0 && named(exclude, n_exclude, column->name) == 0 && (how == 2 || role(job, column->name) == NULL);
+}
+
+/* model.monotone: each column named is a number feature. */
+static ns_status mark_monotone(ns_features *features, const ns_job *job, const ns_cohort *cohort, const char *key, int8_t direction)
+{
+    const char *const *names;
+    int64_t n = ns_job_list(job, key, &names);
+    for (int64_t i = 0; i < n; i++) {
+        const char *place = ns_job_place(job, key);
+        int32_t column = ns_cohort_find(cohort, names[i]);
+        if (column < 0) return ns_fail(NS_EFORMAT, "%s: %s: the cohort has no column '%s'", place, key, names[i]);
+        ns_feature *feature = NULL;
+        for (int32_t f = 0; f < features->n; f++)
+            if (features->list[f].column == column) feature = &features->list[f];
+        if (feature == NULL) return ns_fail(NS_EFORMAT, "%s: %s: column '%s' is not a feature", place, key, names[i]);
+        if (feature->kind != NS_NUMBER)
+            return ns_fail(NS_EFORMAT, "%s: %s: column '%s' is of kind category, whose levels have no order; only a number rises or falls", place,
+                           key, names[i]);
+        feature->monotone = direction;
+    }
+    return NS_OK;
+}
+
 ns_status ns_features_select(ns_features *out, const ns_job *job, const ns_cohort *cohort)
 {
     memset(out, 0, sizeof *out);
@@ -82,7 +113,8 @@ ns_status ns_features_select(ns_features *out, const ns_job *job, const ns_cohor
     }
     if (out->n == 0)
         return ns_fail(NS_EFORMAT, "%s: data.features: no column of the cohort is a feature", ns_job_place(job, "data.features.include"));
-    return NS_OK;
+    NS_TRY(mark_monotone(out, job, cohort, "model.monotone.rising", 1));
+    return mark_monotone(out, job, cohort, "model.monotone.falling", -1);
 }
 
 void ns_features_destroy(ns_features *features)

@@ -11,6 +11,7 @@ typedef struct ns_feature {
     const char *name;     /* borrowed from the cohort */
     ns_feature_kind kind;
     ns_encoding encoding; /* category, once learned */
+    int8_t monotone;      /* number: 1 where model.monotone.rising names it, -1 falling, else 0 */
 } ns_feature;
 
 typedef struct ns_features {
@@ -21,8 +22,11 @@ typedef struct ns_features {
 /*
  * data.features of the job: columns that an include pattern names and no exclude pattern, of kind number or category.
  * Columns of id, group, time, label, weight and split stand out unless an include names them exactly (said as a warning).
- * Local. NS_EFORMAT: an exact name that the cohort has not, or of a kind that cannot be a feature; no feature at all. NS_ENOMEM.
+ * Local. NS_EFORMAT: an exact name that the cohort has not, or of a kind that cannot be a feature; no feature at all; a column of
+ * model.monotone that is no number feature. NS_ENOMEM.
  */
 ns_status ns_features_select(ns_features *out, const ns_job *job, const ns_cohort *cohort);
+/* Whether data.features of the job would take a column as a feature: also for one that training never saw. Pure. */
+bool ns_features_takes(const ns_job *job, const ns_column *column);
 void ns_features_destroy(ns_features *features);
 #endif

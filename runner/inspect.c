@@ -91,13 +91,16 @@ static ns_status inspect_cohort(json_t *out, const char *path)
     return status;
 }
 
-static json_t *score_columns(void)
+static json_t *score_columns(const ns_scores_info *info)
 {
-    static const char *const names[][2] = {{"id", "id"}, {"status", "status"}, {"risk", "number"}};
+    const char *const names[][2] = {{"id", "id"}, {"status", "status"}, {ns_score_kind_link(info->kind), "number"}};
     ns_status status = NS_OK;
     json_t *out = json_array();
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        ns_json_append(&status, out, json_pack("{s:s, s:s}", "name", names[i][0], "kind", names[i][1]));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_t *column = json_pack("{s:s, s:s}", "name", names[i][0], "kind", names[i][1]);
+        if (i == 2 && info->kind == NS_SCORE_CLASS_RISKS) ns_json_add(&status, column, "classes", json_integer(info->n_values));
+        ns_json_append(&status, out, column);
+    }
     if (status == NS_OK) return out;
     json_decref(out);
     return NULL;
@@ -113,7 +116,7 @@ static ns_status inspect_scores(json_t *out, const char *path)
         ns_json_add(&status, counts, ns_score_status_name((ns_score_status)i), json_integer(info.counts[i]));
     ns_json_add(&status, out, "kind", json_string("scores"));
     ns_json_add(&status, out, "n_rows", json_integer(info.n_rows));
-    ns_json_add(&status, out, "columns", score_columns());
+    ns_json_add(&status, out, "columns", score_columns(&info));
     ns_json_add(&status, out, "name", json_string(info.name));
     ns_json_add(&status, out, "version", json_string(info.version));
     ns_json_add(&status, out, "bundle_id", json_string(info.bundle_id));
@@ -130,7 +133,7 @@ static const char *seems(const unsigned char *bytes, size_t n_bytes)
         size_t at;
         const char *magic, *words;
     } known[] = {
-        {0, "\x1f\x8b", "a gzip file; a CSV in it goes in by: zcat FILE | nightshift import - OUT.h5"},
+        {0, "\x1f\x8b", "a gzip file; a CSV in it goes in by: nightshift import FILE OUT.h5"},
         {0,
          "\xfd"
          "7zXZ",

@@ -30,6 +30,17 @@ json_t *ns_json_real(double value)
     return finite ? json_real(value) : json_null();
 }
 
+json_t *ns_json_path(const char *path)
+{
+    json_t *value = json_string(path);
+    char *plain = value == NULL ? strdup(path) : NULL;
+    for (char *c = plain; c != NULL && *c != '\0'; c++)
+        if (*c < ' ' || *c > '~') *c = '?';
+    if (plain != NULL) value = json_string(plain);
+    free(plain);
+    return value;
+}
+
 ns_status ns_json_dump(const json_t *json, char **text)
 {
     *text = NULL;

@@ -20,6 +20,9 @@ void ns_json_append(ns_status *status, json_t *array, json_t *value);
 /* null where value is not finite: JSON knows no NaN. NULL without memory. */
 json_t *ns_json_real(double value);
 
+/* A path as a text; one whose bytes are not UTF-8 has ? for each byte beyond ASCII. NULL without memory. */
+json_t *ns_json_path(const char *path);
+
 /*
  * The text of a document.
  *   json  in   an object or array; jansson holds no number that is not finite, and no text that is not UTF-8

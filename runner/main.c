@@ -124,6 +124,7 @@ static const char *status_name(int code)
 static int report(ns_context *context, ns_status status, const char *text)
 {
     int code = ns_exit_code(status);
+    ns_log_settle(); /* the job was never read */
     double seconds = ns_seconds() - context->started;
     if (context->args->json) {
         json_t *out = json_object();
@@ -150,10 +151,10 @@ static int report(ns_context *context, ns_status status, const char *text)
     return code;
 }
 
-static void open_log(const ns_context *context)
+static void open_log(const ns_context *context, ns_log_format format)
 {
     ns_log_setup log = {.verb = context->args->verb != NULL ? context->args->verb : "none", .speaks = context->rank == 0,
-                        .quiet = context->args->quiet, .format = NS_LOG_TEXT};
+                        .quiet = context->args->quiet, .format = format};
     memcpy(log.run, context->life, sizeof log.run);
     ns_log_open(&log);
 }
@@ -204,7 +205,7 @@ int main(int argc, char **argv)
     randombytes_buf(random, sizeof random);
     MPI_Bcast(random, sizeof random, MPI_BYTE, 0, context.comm);
     ns_hex(context.life, random, sizeof random);
-    open_log(&context);
+    open_log(&context, args.verb != NULL && ns_verb_takes_job(args.verb) ? NS_LOG_UNDECIDED : NS_LOG_TEXT);
     ns_stop_listen();
 
     char *text = NULL;

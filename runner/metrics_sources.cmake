@@ -1,8 +1,10 @@
 # Evaluation, the training profile, and the tree model's file; paths from runner/.
 set(NIGHTSHIFT_METRICS_SOURCES
   calibration.c
+  class_metrics.c
   exact.c
   json.c
+  measure.c
   metrics.c
   metrics_gather.c
   metrics_json.c
@@ -10,6 +12,8 @@ set(NIGHTSHIFT_METRICS_SOURCES
   models/gbdt_file.c
   models/gbdt_importance.c
   models/gbdt_model.c
+  number_metrics.c
+  objective.c
   profile.c
   risk_table.c
   subgroups.c)

@@ -182,12 +182,57 @@ ns_status ns_profile_add_category(ns_profile *profile, const char *name, const n
     return status;
 }
 
-ns_status ns_profile_set_risk(ns_profile *profile, const float *quantile, int64_t n_rows)
+/* document[key] = {"quantiles": […]} */
+static ns_status set_quantiles(ns_profile *profile, const char *key, const float *quantile, int64_t n_rows)
 {
     ns_status status = NS_OK;
-    json_t *risk = json_object();
-    ns_json_add(&status, risk, "quantiles", quantiles_json(&status, quantile, n_rows, profile->min_cell));
-    ns_json_add(&status, profile->document, "risk", risk);
+    json_t *object = json_object();
+    ns_json_add(&status, object, "quantiles", quantiles_json(&status, quantile, n_rows, profile->min_cell));
+    ns_json_add(&status, profile->document, key, object);
+    return status;
+}
+
+ns_status ns_profile_set_risk(ns_profile *profile, const float *quantile, int64_t n_rows)
+{
+    return set_quantiles(profile, "risk", quantile, n_rows);
+}
+
+ns_status ns_profile_set_label(ns_profile *profile, const float *quantile, int64_t n_rows)
+{
+    return set_quantiles(profile, "label", quantile, n_rows);
+}
+
+ns_status ns_profile_set_prediction(ns_profile *profile, const float *quantile, int64_t n_rows)
+{
+    return set_quantiles(profile, "prediction", quantile, n_rows);
+}
+
+/* The list document[key]["classes"], made where it is not there. Borrowed; NULL without memory. */
+static json_t *class_list(ns_status *status, ns_profile *profile, const char *key)
+{
+    json_t *list = json_object_get(json_object_get(profile->document, key), "classes");
+    if (list != NULL) return list;
+    json_t *object = json_object();
+    ns_json_add(status, object, "classes", json_array());
+    ns_json_add(status, profile->document, key, object);
+    return *status == NS_OK ? json_object_get(object, "classes") : NULL;
+}
+
+static json_t *class_entry(ns_status *status, ns_profile_class class, const char *key, json_t *value)
+{
+    json_t *entry = json_object();
+    ns_json_add(status, entry, "class", text_json(status, class.text, class.n_bytes, "a class of the label column"));
+    ns_json_add(status, entry, key, value);
+    return entry;
+}
+
+ns_status ns_profile_add_class(ns_profile *profile, ns_profile_class class, const float *quantile, int64_t n_rows)
+{
+    ns_status status = NS_OK;
+    json_t *labels = class_list(&status, profile, "label"), *risks = class_list(&status, profile, "risk");
+    ns_json_append(&status, labels, class_entry(&status, class, "rows", json_integer(class.rows)));
+    json_t *quantiles = quantiles_json(&status, quantile, n_rows, profile->min_cell);
+    ns_json_append(&status, risks, class_entry(&status, class, "quantiles", quantiles));
     return status;
 }
 

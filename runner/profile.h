@@ -14,7 +14,9 @@
  *  "features": [{"name", "kind": "number", "missing", "quantiles": […]},
  *               {"name", "kind": "category", "missing", "levels": [{"level", "rows"}], "other"}],
  *  "risk": {"quantiles": […]}}
- * with features in the order in which they were added.
+ * with features in the order in which they were added. That is binary; for other objectives
+ *   multiclass  "label": {"classes": [{"class", "rows"}]}, "risk": {"classes": [{"class", "quantiles": […]}]}
+ *   others      "label": {"quantiles": […]}, "prediction": {"quantiles": […]}
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -68,6 +70,24 @@ ns_status ns_profile_add_category(ns_profile *profile, const char *name, const n
 
 /* The risks that the model gives to n_rows training rows. Local. NS_ENOMEM. */
 ns_status ns_profile_set_risk(ns_profile *profile, const float *quantile, int64_t n_rows);
+
+/* A label that is a number: its quantiles over n_rows training rows, in place of events. Local. NS_ENOMEM. */
+ns_status ns_profile_set_label(ns_profile *profile, const float *quantile, int64_t n_rows);
+
+/* The predictions that the model gives to n_rows training rows. Local. NS_ENOMEM. */
+ns_status ns_profile_set_prediction(ns_profile *profile, const float *quantile, int64_t n_rows);
+
+/*
+ * One class of a multiclass label, in order: in place of events and of one risk. Each class has at least min_cell patients.
+ *   rows      in  training rows of the class
+ *   quantile  in  of its risk over all n_rows training rows
+ * Local. NS_EFORMAT: the text is not UTF-8. NS_ENOMEM.
+ */
+typedef struct ns_profile_class {
+    const char *text;
+    int64_t n_bytes, rows;
+} ns_profile_class;
+ns_status ns_profile_add_class(ns_profile *profile, ns_profile_class class, const float *quantile, int64_t n_rows);
 
 /* The document, owned by the caller; the profile is empty afterwards. NULL without memory. */
 json_t *ns_profile_finish(ns_profile *profile);

@@ -1,6 +1,7 @@
 #include "runner/rater.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct ns_rater {
     int32_t *columns;        /* [n_features] of the cohort */
     int32_t **bin_of;        /* [n_features] category: bin of each of the cohort's levels */
     uint64_t **level_words;  /* [n_features] category: made when first hashed */
+    int64_t **unknown;       /* [n_features] NULL or, where the cohort has such levels, rows by level that the model does not know */
     uint32_t *cells;         /* [n_features][slab_rows] float or int32 */
     const void **pointers;   /* [n_features] into cells */
     uint64_t *words;         /* [slab_rows] */
@@ -31,12 +33,35 @@ static const char *first_file(const ns_cohort *cohort)
     return ns_cohort_file(cohort, 0, &first_row, &n_rows, &n_bytes);
 }
 
-ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort)
+/* All that are lacking, as far as a line holds them. */
+static ns_status fail_absent(const int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort)
 {
+    char names[900];
+    size_t at = 0;
+    int32_t n = 0, n_named = 0;
+    for (int32_t f = 0; f < model->n_features; f++) {
+        if (columns[f] >= 0) continue;
+        n++;
+        int wrote = at + 200 < sizeof names ? snprintf(names + at, sizeof names - at, "%s'%.150s'", n > 1 ? ", " : "", model->names[f]) : 0;
+        at += (size_t)wrote;
+        n_named += wrote > 0;
+    }
+    if (n_named < n) snprintf(names + at, sizeof names - at, " and %d more", n - n_named);
+    return ns_fail(NS_EFORMAT, "%s: has no column%s %s, which the model needs",
+                   first_file(cohort), n > 1 ? "s" : "", names);
+}
+
+ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort, ns_absent absent)
+{
+    bool all = true;
+    for (int32_t f = 0; f < model->n_features; f++) {
+        columns[f] = ns_cohort_find(cohort, model->names[f]);
+        all = all && columns[f] >= 0;
+    }
+    if (!all && absent == NS_ABSENT_ERROR) return fail_absent(columns, model, cohort);
     for (int32_t f = 0; f < model->n_features; f++) {
         const char *name = model->names[f];
-        columns[f] = ns_cohort_find(cohort, name);
-        if (columns[f] < 0) return ns_fail(NS_EFORMAT, "%s: has no column '%s', which the model needs", first_file(cohort), name);
+        if (columns[f] < 0) continue;
         ns_column_kind want = model->kinds[f] == NS_NUMBER ? NS_COL_NUMBER : NS_COL_CATEGORY;
         ns_column_kind is = ns_cohort_column(cohort, columns[f])->kind;
         if (is != want)
@@ -46,21 +71,18 @@ ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const n
     return NS_OK;
 }
 
-static int64_t slab_rows_for(int32_t n_features)
+/* Risks of several classes are cells too: they are held twice, here and on their way to the file. */
+static int64_t slab_rows_for(const ns_gbdt_model *model)
 {
-    int64_t rows = SLAB_BYTES / 4 / (n_features > 0 ? n_features : 1) / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
+    int64_t n_cells = model->n_features + 2 * (int64_t)(model->n_outputs - 1);
+    int64_t rows = SLAB_BYTES / 4 / n_cells / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
     return rows < NS_BLOCK_ROWS ? NS_BLOCK_ROWS : rows > NS_SLAB_ROWS ? NS_SLAB_ROWS : rows;
-}
-
-int64_t ns_rater_memory(int32_t n_features)
-{
-    return slab_rows_for(n_features) * ((int64_t)n_features * 8 + 64);
 }
 
 static ns_status map_levels(ns_rater *rater)
 {
     for (int32_t f = 0; f < rater->model->n_features; f++) {
-        if (rater->model->kinds[f] != NS_CATEGORY) continue;
+        if (rater->model->kinds[f] != NS_CATEGORY || rater->columns[f] < 0) continue;
         const ns_texts *levels = ns_cohort_column(rater->cohort, rater->columns[f])->levels;
         rater->bin_of[f] = malloc(((size_t)levels->n + 1) * sizeof **rater->bin_of);
         if (rater->bin_of[f] == NULL) return ns_fail(NS_ENOMEM, "no memory for the levels of '%s'", rater->model->names[f]);
@@ -74,7 +96,7 @@ static ns_status create_scorer(ns_rater *rater)
     const ns_gbdt_model *model = rater->model;
     ns_scorer_plan plan = {.trees = model->trees, .n_features = model->n_features, .kind = model->kinds,
                            .cuts = (const float *const *)model->cuts, .n_cuts = model->n_cuts, .n_bins = model->n_bins,
-                           .objective = model->objective, .n_outputs = 1, .base = &model->base, .k = model->k};
+                           .objective = model->objective, .n_outputs = model->n_outputs, .base = model->base, .k = model->k};
     return rater->device->scorer->create(&rater->scorer, rater->device, &plan);
 }
 
@@ -89,15 +111,16 @@ ns_status ns_rater_create(ns_rater **out, const ns_gbdt_model *model, ns_cohort 
     rater->cohort = cohort;
     rater->device = device;
     rater->infinite_ok = infinite_ok;
-    rater->slab_rows = slab_rows_for(model->n_features);
+    rater->slab_rows = slab_rows_for(model);
     rater->columns = malloc((n + 1) * sizeof *rater->columns);
     rater->bin_of = calloc(n + 1, sizeof *rater->bin_of);
     rater->level_words = calloc(n + 1, sizeof *rater->level_words);
+    rater->unknown = calloc(n + 1, sizeof *rater->unknown);
     rater->cells = malloc((n * (size_t)rater->slab_rows + 1) * sizeof *rater->cells);
     rater->pointers = calloc(n + 1, sizeof *rater->pointers);
     rater->words = malloc((size_t)rater->slab_rows * sizeof *rater->words);
     ns_status status = NS_OK;
-    if (rater->columns == NULL || rater->bin_of == NULL || rater->level_words == NULL || rater->cells == NULL ||
+    if (rater->columns == NULL || rater->bin_of == NULL || rater->level_words == NULL || rater->unknown == NULL || rater->cells == NULL ||
         rater->pointers == NULL || rater->words == NULL)
         status = ns_fail(NS_ENOMEM, "no memory to score");
     if (status == NS_OK) {
@@ -119,10 +142,12 @@ void ns_rater_destroy(ns_rater **out)
     for (int32_t f = 0; f < rater->model->n_features; f++) {
         if (rater->bin_of != NULL) free(rater->bin_of[f]);
         if (rater->level_words != NULL) free(rater->level_words[f]);
+        if (rater->unknown != NULL) free(rater->unknown[f]);
     }
     free(rater->columns);
     free(rater->bin_of);
     free(rater->level_words);
+    free(rater->unknown);
     free(rater->cells);
     free(rater->pointers);
     free(rater->words);
@@ -130,21 +155,55 @@ void ns_rater_destroy(ns_rater **out)
     *out = NULL;
 }
 
+int32_t ns_rater_n_outputs(const ns_rater *rater)
+{
+    return rater->model->n_outputs;
+}
+
 int64_t ns_rater_slab_rows(const ns_rater *rater)
 {
     return rater->slab_rows;
 }
 
-static ns_status take_category(ns_rater *rater, int32_t f, int64_t first, int64_t n, ns_fingerprint *fingerprint, int32_t index)
+ns_status ns_rater_count_unknown(ns_rater *rater)
+{
+    for (int32_t f = 0; f < rater->model->n_features; f++) {
+        if (rater->bin_of[f] == NULL || rater->unknown[f] != NULL) continue;
+        int64_t n = ns_cohort_column(rater->cohort, rater->columns[f])->levels->n, n_unknown = 0;
+        for (int64_t i = 0; i < n; i++) n_unknown += rater->bin_of[f][i] == NS_BIN_OTHER;
+        if (n_unknown == 0) continue; /* as on most nights: then scoring takes no longer */
+        rater->unknown[f] = calloc((size_t)n, sizeof **rater->unknown);
+        if (rater->unknown[f] == NULL) return ns_fail(NS_ENOMEM, "no memory for the levels of '%s'", rater->model->names[f]);
+    }
+    return NS_OK;
+}
+
+int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature)
+{
+    return rater->unknown[feature];
+}
+
+static void count_unknown(int64_t *unknown, const int32_t *bin_of, const int32_t *codes, int64_t n, const uint8_t *counts, const uint8_t *infinite)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (codes[i] >= 0 && bin_of[codes[i]] == NS_BIN_OTHER && !infinite[i] && (counts == NULL || counts[i] == 0)) unknown[codes[i]]++;
+}
+
+static ns_status take_category(ns_rater *rater, int32_t f, int64_t first, int64_t n, ns_fingerprint *fingerprint, int32_t index,
+                               const uint8_t *counts, const uint8_t *infinite)
 {
     int32_t *codes = (int32_t *)(rater->cells + (size_t)f * (size_t)rater->slab_rows);
-    NS_TRY(ns_cohort_read_codes(rater->cohort, rater->columns[f], first, n, codes));
+    if (rater->columns[f] < 0) {
+        for (int64_t i = 0; i < n; i++) codes[i] = NS_BIN_MISSING;
+        return NS_OK;
+    }
     if (fingerprint != NULL && index >= 0) {
         const ns_texts *levels = ns_cohort_column(rater->cohort, rater->columns[f])->levels;
         if (rater->level_words[f] == NULL) NS_TRY(ns_level_words(&rater->level_words[f], levels));
         for (int64_t i = 0; i < n; i++) rater->words[i] = codes[i] < 0 ? 0 : rater->level_words[f][codes[i]];
         ns_fingerprint_words(fingerprint, index, first, n, rater->words);
     }
+    if (rater->unknown[f] != NULL) count_unknown(rater->unknown[f], rater->bin_of[f], codes, n, counts, infinite);
     ns_encoding_apply(rater->bin_of[f], codes, n, codes);
     return NS_OK;
 }
@@ -153,7 +212,10 @@ static ns_status take_number(ns_rater *rater, int32_t f, int64_t first, int64_t 
                              uint8_t *infinite)
 {
     float *values = (float *)(rater->cells + (size_t)f * (size_t)rater->slab_rows);
-    NS_TRY(ns_cohort_read_number(rater->cohort, rater->columns[f], first, n, values));
+    if (rater->columns[f] < 0) {
+        for (int64_t i = 0; i < n; i++) values[i] = NAN;
+        return NS_OK;
+    }
     if (fingerprint != NULL && index >= 0) ns_fingerprint_numbers(fingerprint, index, first, n, values);
     for (int64_t i = 0; i < n; i++) {
         if (!isinf(values[i])) continue;
@@ -163,15 +225,36 @@ static ns_status take_number(ns_rater *rater, int32_t f, int64_t first, int64_t 
     return NS_OK;
 }
 
-ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, ns_fingerprint *fingerprint, const int32_t *index, float *risk,
-                         uint8_t *infinite)
+/* The cells of all features at once: their chunks are decoded side by side. */
+static ns_status read_features(ns_rater *rater, int64_t first, int64_t n)
 {
+    const ns_gbdt_model *model = rater->model;
+    int32_t n_reads = 0;
+    ns_column_read *reads = malloc(((size_t)model->n_features + 1) * sizeof *reads);
+    if (reads == NULL) return ns_fail(NS_ENOMEM, "no memory to read %d columns", model->n_features);
+    for (int pass = 0; pass < 2; pass++) /* numbers first, as they are taken */
+        for (int32_t f = 0; f < model->n_features; f++) {
+            ns_read_as as = model->kinds[f] == NS_CATEGORY ? NS_READ_CODES : NS_READ_NUMBER;
+            if (rater->columns[f] < 0 || (as == NS_READ_CODES) != (pass == 1)) continue;
+            reads[n_reads++] = (ns_column_read){
+                .column = rater->columns[f], .as = as, .out = rater->cells + (size_t)f * (size_t)rater->slab_rows};
+        }
+    ns_status status = ns_cohort_read_columns(rater->cohort, reads, n_reads, first, n);
+    free(reads);
+    return status;
+}
+
+ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
+                         const int32_t *index, float *risk, uint8_t *infinite)
+{
+    const ns_gbdt_model *model = rater->model;
     memset(infinite, 0, (size_t)n);
-    for (int32_t f = 0; f < rater->model->n_features; f++) {
-        int32_t at = index != NULL ? index[f] : -1;
-        if (rater->model->kinds[f] == NS_CATEGORY) NS_TRY(take_category(rater, f, first, n, fingerprint, at));
-        else NS_TRY(take_number(rater, f, first, n, fingerprint, at, infinite));
-    }
+    NS_TRY(read_features(rater, first, n));
+    for (int32_t f = 0; f < model->n_features; f++) /* numbers first: they tell which rows are infinite */
+        if (model->kinds[f] != NS_CATEGORY) NS_TRY(take_number(rater, f, first, n, fingerprint, index != NULL ? index[f] : -1, infinite));
+    for (int32_t f = 0; f < model->n_features; f++)
+        if (model->kinds[f] == NS_CATEGORY)
+            NS_TRY(take_category(rater, f, first, n, fingerprint, index != NULL ? index[f] : -1, counts, infinite));
     ns_score_slab slab = {.n_rows = n, .columns = rater->pointers, .risk = risk};
     return rater->device->scorer->score_slab(rater->scorer, &slab);
 }

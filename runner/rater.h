@@ -8,12 +8,14 @@
 
 typedef struct ns_rater ns_rater;
 
+typedef enum ns_absent { NS_ABSENT_ERROR, NS_ABSENT_MISSING } ns_absent;
+
 /*
  * The columns of a cohort that a model needs, in the order of its features.
- *   columns  out  [model->n_features] of the cohort
- * Local. NS_EFORMAT: a column is absent or of another kind.
+ *   columns  out  [model->n_features] of the cohort; -1 with NS_ABSENT_MISSING where it has none: every value is missing then
+ * Local. NS_EFORMAT: columns are absent (all are named), or one is of another kind.
  */
-ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort);
+ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const ns_cohort *cohort, ns_absent absent);
 
 /*
  *   columns      in  from ns_rater_columns, prepared (ns_cohort_prepare); copied
@@ -24,19 +26,30 @@ ns_status ns_rater_create(ns_rater **out, const ns_gbdt_model *model, ns_cohort 
                           bool infinite_ok);
 void ns_rater_destroy(ns_rater **rater);
 
+/* Numbers that it gives for a row: classes of a multiclass model, else 1. */
+int32_t ns_rater_n_outputs(const ns_rater *rater);
+
 /* Rows that one call may score: a multiple of NS_BLOCK_ROWS, the same on every rank. */
 int64_t ns_rater_slab_rows(const ns_rater *rater);
 
 /*
+ * Counts, from now on, rows by the levels that the model does not know: never seen in training, or in fewer rows than
+ * model.category_min_rows. Local. NS_ENOMEM.
+ */
+ns_status ns_rater_count_unknown(ns_rater *rater);
+
+/* [levels of feature f's column] rows that this rank scored, 0 at levels that the model knows; NULL: nothing is counted,
+   f is no category, or the model knows every level. The same on all ranks but for the counts. */
+int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature);
+
+/*
  * Scores rows [first, first + n), n <= ns_rater_slab_rows.
+ *   counts              in   NULL: all, or [n] the rows whose unknown levels count are those with 0 here; infinite ones never do
  *   fingerprint, index  in   NULL, or where feature f's rows are added as column index[f]; index[f] < 0: not added
- *   risk                out  [n]
+ *   risk                out  [n][model->n_outputs] risks or predictions
  *   infinite            out  [n] 1 where a feature is infinite and infinite_ok is false (its risk is meaningless then)
  * Local. NS_EFORMAT: cannot be read.
  */
-ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, ns_fingerprint *fingerprint, const int32_t *index, float *risk,
-                         uint8_t *infinite);
-
-/* Bytes a rater takes on one rank. */
-int64_t ns_rater_memory(int32_t n_features);
+ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
+                         const int32_t *index, float *risk, uint8_t *infinite);
 #endif

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 
 #include "cluster/agree.h"
+#include "cluster/reduce.h"
 #include "data/patients.h"
 #include "runner/json.h"
-#include "runner/metrics.h"
-#include "runner/metrics_gather.h"
 
 /* One column at work. */
 typedef struct work {
-    const ns_subgroup_rows *rows;
+    const ns_outcomes *rows;
     const ns_subgroup_column *column;
     int64_t n_cells, min_cell;
     int32_t *cell;       /* [n] of each row, -1: not used */
@@ -96,15 +95,13 @@ static ns_status hide(work *w, int64_t *pool_patients)
     return count_pool(w, pool_patients);
 }
 
-/* The table of the rows where select[i] == want, on rank 0. Collective. */
-static ns_status gather(ns_risk_table *table, work *w, const int32_t *select, int32_t want)
+/* The rows where select[i] == want. */
+static ns_outcomes rows_where(work *w, const int32_t *select, int32_t want)
 {
-    for (int64_t i = 0; i < w->rows->n; i++) w->use[i] = select[i] == want;
-    ns_status status = ns_risk_table_build(table, w->rows->risk, w->rows->label, w->use, w->rows->n);
-    status = ns_agree(status, w->comm);
-    if (status == NS_OK) status = ns_risk_table_gather(table, w->comm);
-    if (status != NS_OK) ns_risk_table_destroy(table);
-    return status;
+    ns_outcomes some = *w->rows;
+    for (int64_t i = 0; i < some.n; i++) w->use[i] = select[i] == want;
+    some.use = w->use;
+    return some;
 }
 
 /* The level's text; null for the missing cell. NULL with *status set where it is not UTF-8. */
@@ -136,34 +133,42 @@ static json_t *begin_entry(ns_status *status, const work *w, json_t *level, bool
     return entry;
 }
 
-static ns_status add_cell(json_t *array, const work *w, int64_t cell, const ns_risk_table *table)
+static ns_status add_cell(json_t *array, const work *w, int64_t cell, const json_t *metrics)
 {
-    ns_metrics metrics;
-    NS_TRY(ns_metrics_compute(&metrics, table));
     ns_status status = NS_OK;
     json_t *entry =
-        begin_entry(&status, w, level_json(&status, w, cell), cell == w->column->levels->n, false);
+        begin_entry(&status, w, level_json(&status, w, cell), cell == w->column->levels->n, false), *value;
+    const char *key;
     ns_json_add(&status, entry, "patients", json_integer(w->patients[cell]));
-    ns_metrics_add_json(&status, entry, &metrics);
+    json_object_foreach((json_t *)metrics, key, value) ns_json_add(&status, entry, key, json_incref(value));
     ns_json_append(&status, array, entry);
     return status;
 }
 
-static ns_status add_pool(json_t *array, const work *w, int64_t n_patients, const ns_risk_table *table)
+/* Rows and events of all ranks where pool is 0. Collective. */
+static void count_rows(const work *w, int64_t counts[2])
 {
-    int64_t n = 0, n_events = 0, n_hidden = 0;
-    for (int64_t i = 0; i < table->n; i++) {
-        n += table->negative[i] + table->positive[i];
-        n_events += table->positive[i];
+    counts[0] = counts[1] = 0;
+    for (int64_t i = 0; i < w->rows->n; i++) {
+        if (w->pool[i] != 0) continue;
+        counts[0]++;
+        counts[1] += w->rows->label[i] == 1.0f;
     }
+    ns_sum_i64(counts, 2, w->comm);
+}
+
+static ns_status add_pool(json_t *array, const work *w, int64_t n_patients, const int64_t counts[2])
+{
+    int64_t n_hidden = 0;
     for (int64_t c = 0; c < w->n_cells; c++) n_hidden += w->hidden[c];
     bool few = n_patients < w->min_cell;
     ns_status status = NS_OK;
     json_t *entry = begin_entry(&status, w, json_null(), false, true);
     ns_json_add(&status, entry, "cells", json_integer(n_hidden));
     ns_json_add(&status, entry, "patients", few ? json_null() : json_integer(n_patients));
-    ns_json_add(&status, entry, "n", few ? json_null() : json_integer(n));
-    ns_json_add(&status, entry, "events", few ? json_null() : json_integer(n_events));
+    ns_json_add(&status, entry, "n", few ? json_null() : json_integer(counts[0]));
+    if (w->rows->objective == NS_BINARY)
+        ns_json_add(&status, entry, "events", few ? json_null() : json_integer(counts[1]));
     ns_json_append(&status, array, entry);
     return status;
 }
@@ -176,21 +181,20 @@ static ns_status evaluate_column(json_t *array, work *w)
     NS_TRY(hide(w, &pool_patients));
     for (int64_t c = 0; c < w->n_cells; c++) {
         if (w->patients[c] == 0 || w->hidden[c]) continue;
-        ns_risk_table table;
-        NS_TRY(gather(&table, w, w->cell, (int32_t)c));
-        ns_status status = w->rank == 0 ? add_cell(array, w, c, &table) : NS_OK;
-        ns_risk_table_destroy(&table);
+        ns_outcomes some = rows_where(w, w->cell, (int32_t)c);
+        json_t *metrics = NULL;
+        NS_TRY(ns_measure(&metrics, &some, NS_DETAIL_SUBGROUP, w->min_cell, w->comm));
+        ns_status status = w->rank == 0 ? add_cell(array, w, c, metrics) : NS_OK;
+        json_decref(metrics);
         NS_TRY(ns_agree(status, w->comm));
     }
     if (pool_patients == 0) return NS_OK;
-    ns_risk_table table;
-    NS_TRY(gather(&table, w, w->pool, 0));
-    ns_status status = w->rank == 0 ? add_pool(array, w, pool_patients, &table) : NS_OK;
-    ns_risk_table_destroy(&table);
-    return ns_agree(status, w->comm);
+    int64_t counts[2];
+    count_rows(w, counts);
+    return ns_agree(w->rank == 0 ? add_pool(array, w, pool_patients, counts) : NS_OK, w->comm);
 }
 
-ns_status ns_subgroups_evaluate(json_t **out, const ns_subgroup_rows *rows, const ns_subgroup_column *columns,
+ns_status ns_subgroups_evaluate(json_t **out, const ns_outcomes *rows, const ns_subgroup_column *columns,
                                 int32_t n_columns, int64_t min_cell, MPI_Comm comm)
 {
     int rank;

@@ -12,17 +12,8 @@
 #include <stdint.h>
 
 #include "cluster/status.h"
-#include "data/hash.h"
 #include "data/texts.h"
-
-/* The rows evaluated, on this rank. */
-typedef struct ns_subgroup_rows {
-    int64_t n;
-    const float *risk;         /* [n] published risks */
-    const uint8_t *label;      /* [n] 0 or 1 */
-    const uint8_t *use;        /* [n] 0: left out; NULL: all are used */
-    const ns_hash128 *patient; /* [n] {0, 0}: a patient of its own; NULL: every row is */
-} ns_subgroup_rows;
+#include "runner/measure.h"
 
 typedef struct ns_subgroup_column {
     const char *name;
@@ -33,17 +24,18 @@ typedef struct ns_subgroup_column {
 /*
  * An array: for each column in the order given, its cells in the order of levels, then the missing one, then,
  * where there are any, one entry for all that are suppressed:
- *   {"column", "level": text, "missing": false, "suppressed": false, "patients", … as in metrics.h}
- *   {"column", "level": null, "missing": true, "suppressed": false, "patients", … as in metrics.h}
+ *   {"column", "level": text, "missing": false, "suppressed": false, "patients", … as in measure.h}
+ *   {"column", "level": null, "missing": true, "suppressed": false, "patients", … as in measure.h}
  *   {"column", "level": null, "missing": false, "suppressed": true, "cells", "patients", "n", "events"}
+ * with "events" for binary only.
  * The counts of the last are null where all of them together have fewer than min_cell patients. Levels
  * without rows have no entry.
  *   out       out  rank 0: owned by the caller; others, and on failure: NULL
  *   min_cell  in   >= 1
- * Collective over comm: the same bytes for any number of ranks. Fails with NS_ENUMERIC (ns_risk_table_build),
+ * Collective over comm: the same bytes for any number of ranks. Fails with NS_ENUMERIC (ns_measure),
  * NS_EFORMAT (a level that would be named is not UTF-8) or NS_ENOMEM.
  */
-ns_status ns_subgroups_evaluate(json_t **out, const ns_subgroup_rows *rows, const ns_subgroup_column *columns,
+ns_status ns_subgroups_evaluate(json_t **out, const ns_outcomes *rows, const ns_subgroup_column *columns,
                                 int32_t n_columns, int64_t min_cell, MPI_Comm comm);
 
 /*

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "data/cohort_writer.h"
-#include "runner/synth_world.h"
+#include "runner/synth_outcomes.h"
 
 enum { BLOCK_ROWS = 65536, MAX_COLUMNS = 10000 };
 
@@ -195,6 +195,81 @@ static ns_status write_risk(ns_cohort_writer *writer, const ns_world *world, scr
     return NS_OK;
 }
 
+static ns_status write_care(ns_cohort_writer *writer, const ns_world *world, scratch *block)
+{
+    int32_t code[NS_N_CARE];
+    ns_texts_clear(&block->texts);
+    for (int32_t i = 0; i < NS_N_CARE; i++)
+        NS_TRY(ns_texts_append(&block->texts, ns_world_care_name(i), (int64_t)strlen(ns_world_care_name(i))));
+    NS_TRY(ns_texts_sort_unique(&block->texts));
+    for (int32_t i = 0; i < NS_N_CARE; i++)
+        code[i] = (int32_t)ns_texts_find(&block->texts, ns_world_care_name(i), (int64_t)strlen(ns_world_care_name(i)));
+    NS_TRY(ns_cohort_writer_column(writer, "next_care", NS_COL_CATEGORY, false, NULL, "highest kind of care within 30 days"));
+    for (int64_t first = 0; first < world->options.n_rows; first += BLOCK_ROWS) {
+        int64_t n = block_rows(world, first);
+        for (int64_t i = 0; i < n; i++) {
+            ns_world_outcomes truth = ns_world_outcomes_of(world, first + i);
+            block->as.code[i] = code[ns_world_care(world, first + i, &truth)];
+        }
+        NS_TRY(ns_cohort_writer_codes(writer, block->as.code, n));
+    }
+    return ns_cohort_writer_levels(writer, &block->texts);
+}
+
+static double cost_of(const ns_world *world, int64_t row, const ns_world_outcomes *truth, int32_t which)
+{
+    (void)which;
+    return ns_world_cost(world, row, truth);
+}
+
+static double calls_of(const ns_world *world, int64_t row, const ns_world_outcomes *truth, int32_t which)
+{
+    (void)which;
+    return ns_world_calls(world, row, truth);
+}
+
+static double truth_of(const ns_world *world, int64_t row, const ns_world_outcomes *truth, int32_t which)
+{
+    (void)world;
+    (void)row;
+    return which < NS_N_CARE ? truth->care[which] : which == NS_N_CARE ? truth->mean_cost : truth->call_rate;
+}
+
+/* A number column of outcomes or of their truth. */
+typedef struct outcome_column {
+    const char *name, *description;
+    double (*value)(const ns_world *world, int64_t row, const ns_world_outcomes *truth, int32_t which);
+    int32_t which;
+} outcome_column;
+
+static ns_status write_outcome_number(ns_cohort_writer *writer, const ns_world *world, const outcome_column *column, scratch *block)
+{
+    NS_TRY(ns_cohort_writer_column(writer, column->name, NS_COL_NUMBER, false, NULL, column->description));
+    for (int64_t first = 0; first < world->options.n_rows; first += BLOCK_ROWS) {
+        int64_t n = block_rows(world, first);
+        for (int64_t i = 0; i < n; i++) {
+            ns_world_outcomes truth = ns_world_outcomes_of(world, first + i);
+            block->as.number[i] = (float)column->value(world, first + i, &truth, column->which);
+        }
+        NS_TRY(ns_cohort_writer_numbers(writer, block->as.number, n));
+    }
+    return NS_OK;
+}
+
+static ns_status write_outcomes(ns_cohort_writer *writer, const ns_world *world, scratch *block)
+{
+    static const char truth[] = "of the distribution that the outcome was drawn from; never a feature";
+    static const outcome_column columns[] = {
+        {"cost", "of the stay", cost_of, 0},           {"calls", "to the ward within 30 days", calls_of, 0},
+        {"true_none", truth, truth_of, 0},             {"true_outpatient", truth, truth_of, 1},
+        {"true_emergency", truth, truth_of, 2},        {"true_inpatient", truth, truth_of, 3},
+        {"true_cost", truth, truth_of, NS_N_CARE},     {"true_calls", truth, truth_of, NS_N_CARE + 1}};
+    size_t n = world->options.true_risk ? sizeof columns / sizeof columns[0] : 2;
+    NS_TRY(write_care(writer, world, block));
+    for (size_t i = 0; i < n; i++) NS_TRY(write_outcome_number(writer, world, &columns[i], block));
+    return NS_OK;
+}
+
 static ns_status write_columns(ns_cohort_writer *writer, const ns_world *world, scratch *block)
 {
     NS_TRY(write_encounters(writer, world, block));
@@ -203,6 +278,7 @@ static ns_status write_columns(ns_cohort_writer *writer, const ns_world *world, 
     for (int32_t i = 0; i < world->options.n_numbers; i++) NS_TRY(write_number(writer, world, i, block));
     for (int32_t i = 0; i < world->options.n_categories; i++) NS_TRY(write_category(writer, world, i, block));
     NS_TRY(write_outcome(writer, world, block));
+    if (world->options.outcomes) NS_TRY(write_outcomes(writer, world, block));
     return world->options.true_risk ? write_risk(writer, world, block) : NS_OK;
 }
 

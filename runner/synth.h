@@ -7,6 +7,8 @@
  *   encounter_id  id (int64)        patient_id  id (text)         admitted_at  time, over two years, growing
  * with the row readmitted    category yes, no: drawn with the true risk      true_risk    number, on request:
  * never a feature age, length_of_stay, prior_stays, creatinine, … then lab_17, lab_18, …   the number columns
+ *   next_care, cost, calls  on request: other outcomes, with true_none, true_outpatient, true_emergency, true_inpatient
+ *   (probabilities), true_cost (mean) and true_calls (rate) where true_risk is asked for too; never features
  *   sex, diagnosis (300 levels), unit, disposition, insurance, then code_06, … the category columns
  *
  * Values depend on the options alone, not on compiler, library or machine; the same file is written again.
@@ -24,7 +26,8 @@ typedef struct ns_synth_options {
     int32_t n_categories;    /* 0 to 10000 category columns, readmitted not counted */
     double prevalence;       /* [0.001, 0.9] mean of the true risks */
     double missing;          /* [0, 0.6] about this part of the cells of columns that can be missing */
-    bool true_risk;          /* with the column true_risk */
+    bool true_risk;          /* with the column true_risk, and those of the truth of the outcomes */
+    bool outcomes;           /* with next_care (category), cost and calls (numbers): runner/synth_outcomes.h */
     int64_t n_duplicate_ids; /* rows that carry the id of the row before: each makes two rows share one */
     int64_t n_missing_ids;   /* rows without an id */
     int64_t n_infinite;      /* rows with an infinite number. The three together at most half of the rows, all

@@ -27,6 +27,7 @@ enum {
     FOR_AGE,
     FOR_KIDNEY,
     FOR_SIZE,
+    FOR_OTHER_OUTCOMES, /* three: runner/synth_outcomes.h */
     FOR_NUMBER = 1 << 16,
     FOR_CATEGORY = 2 << 16,
     FOR_MISSING = 3 << 16
@@ -331,6 +332,11 @@ static double log_odds(const ns_world *world, int64_t row)
 double ns_world_risk(const ns_world *world, int64_t row)
 {
     return ns_sigmoid(world->intercept + log_odds(world, row));
+}
+
+double ns_world_draw(const ns_world *world, int32_t which, int64_t row)
+{
+    return uniform_at(world, FOR_OTHER_OUTCOMES + which, row);
 }
 
 bool ns_world_readmitted(const ns_world *world, int64_t row, double risk)

@@ -81,6 +81,9 @@ int32_t ns_world_level(const ns_world *world, int32_t column, int64_t row);
 double ns_world_risk(const ns_world *world, int64_t row);
 bool ns_world_readmitted(const ns_world *world, int64_t row, double risk);
 
+/* A draw on (0, 1) for an outcome of the row other than readmission; which: 0 to 9. */
+double ns_world_draw(const ns_world *world, int32_t which, int64_t row);
+
 /* Seconds since 1970 UTC, from 2024-11-20 to 2026-11-20, growing with the row. */
 int64_t ns_world_admitted_at(const ns_world *world, int64_t row);
 

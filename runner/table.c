@@ -15,6 +15,9 @@
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
 #include "data/patients.h"
+#include "runner/label.h"
+#include "runner/objective.h"
+#include "runner/parts.h"
 
 /* The column that an option names; -1 where the option is unset. */
 static ns_status find_role(int32_t *out, const ns_table *table, const char *key)
@@ -107,6 +110,7 @@ ns_status ns_table_open(ns_table *table, const ns_job *job, const char *cohort_k
     table->comm = comm;
     table->job = job;
     table->cohort_key = cohort_key;
+    table->objective = ns_objective_of(job);
     int rank;
     MPI_Comm_rank(comm, &rank);
     const char *const *patterns;
@@ -132,85 +136,6 @@ ns_status ns_table_open(ns_table *table, const ns_job *job, const char *cohort_k
     return ns_agree(ns_filter_bind(table->filter, table->cohort), comm);
 }
 
-/* --- labels --- */
-
-/* How a label column's cells become 0, 1 or missing. */
-typedef struct label_rule {
-    bool is_category;
-    int8_t *level_is;      /* category: 1 positive, 0 not, by level */
-    float *positive;       /* number: the positive values */
-    int64_t n_positive;
-} label_rule;
-
-static ns_status learn_numbers(label_rule *rule, const ns_table *table, const char *const *texts, int64_t n)
-{
-    rule->positive = calloc((size_t)n + 1, sizeof *rule->positive);
-    if (rule->positive == NULL) return ns_fail(NS_ENOMEM, "no memory for the label's values");
-    rule->positive[0] = 1.0f;
-    rule->n_positive = n > 0 ? n : 1;
-    for (int64_t i = 0; i < n; i++) {
-        char *end;
-        rule->positive[i] = strtof(texts[i], &end);
-        if (end == texts[i] || *end != '\0')
-            return ns_fail(NS_EFORMAT, "%s: data.label.positive: '%.60s' is no number, but column '%s' is of kind number",
-                           ns_job_place(table->job, "data.label.positive"), texts[i],
-                           ns_cohort_column(table->cohort, table->label_column)->name);
-    }
-    return NS_OK;
-}
-
-static ns_status learn_label(label_rule *rule, const ns_table *table)
-{
-    memset(rule, 0, sizeof *rule);
-    const ns_column *column = ns_cohort_column(table->cohort, table->label_column);
-    const char *const *texts;
-    int64_t n = ns_job_list(table->job, "data.label.positive", &texts);
-    rule->is_category = column->kind == NS_COL_CATEGORY;
-    if (!rule->is_category) return learn_numbers(rule, table, texts, n);
-    if (n == 0)
-        return ns_fail(NS_EINVAL, "%s: data.label.positive: column '%s' is a category, so say which of its levels are positive",
-                       ns_job_place(table->job, "data.label.column"), column->name);
-    rule->level_is = calloc((size_t)column->levels->n + 1, 1);
-    if (rule->level_is == NULL) return ns_fail(NS_ENOMEM, "no memory for the label's levels");
-    for (int64_t i = 0; i < n; i++) {
-        int64_t level = ns_texts_find(column->levels, texts[i], (int64_t)strlen(texts[i]));
-        if (level < 0)
-            return ns_fail(NS_EFORMAT, "%s: data.label.positive: column '%s' has no level '%.60s'",
-                           ns_job_place(table->job, "data.label.positive"), column->name, texts[i]);
-        rule->level_is[level] = 1;
-    }
-    return NS_OK;
-}
-
-static void forget_label(label_rule *rule)
-{
-    free(rule->level_is);
-    free(rule->positive);
-}
-
-/* label[i] = 0, 1, or NaN where missing; scratch holds n words. */
-static ns_status read_labels(const ns_table *table, const label_rule *rule, int64_t first, int64_t n, float *label, int32_t *scratch)
-{
-    if (rule->is_category) {
-        NS_TRY(ns_cohort_read_codes(table->cohort, table->label_column, first, n, scratch));
-        for (int64_t i = 0; i < n; i++) label[i] = scratch[i] < 0 ? NAN : (float)rule->level_is[scratch[i]];
-        return NS_OK;
-    }
-    NS_TRY(ns_cohort_read_number(table->cohort, table->label_column, first, n, label));
-    bool any_value = ns_job_list(table->job, "data.label.positive", &(const char *const *){NULL}) > 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (isnan(label[i])) continue;
-        float is = 0;
-        for (int64_t j = 0; j < rule->n_positive; j++)
-            if (label[i] == rule->positive[j]) is = 1;
-        if (!any_value && label[i] != 0.0f && label[i] != 1.0f)
-            return ns_cohort_bad_row(table->cohort, table->label_column, first + i,
-                                     "a label of kind number is 0 or 1 unless data.label.positive says what counts");
-        label[i] = is;
-    }
-    return NS_OK;
-}
-
 /* --- the two passes --- */
 
 typedef struct row_tally {
@@ -218,20 +143,23 @@ typedef struct row_tally {
     int64_t outside, unlabelled;
 } row_tally;
 
-/* Which rows of [first, first + n) belong: keep[i] and, where it is 1, label[i]. */
-static ns_status decide_rows(ns_table *table, const label_rule *rule, int64_t first, int64_t n, uint8_t *keep, float *label,
+/* What keep[i] says of a row. */
+enum { ROW_OUTSIDE = 0, ROW_KEPT = 1, ROW_UNLABELLED = 2 };
+
+/* Which rows of [first, first + n) belong: keep[i] and, where it is ROW_KEPT, label[i]. */
+static ns_status decide_rows(ns_table *table, ns_label_rule *rule, int64_t first, int64_t n, uint8_t *keep, float *label,
                              int32_t *scratch, row_tally *tally)
 {
     NS_TRY(ns_stop_check());
     NS_TRY(ns_filter_rows(table->filter, table->cohort, first, n, keep));
-    NS_TRY(read_labels(table, rule, first, n, label, scratch));
+    NS_TRY(ns_label_read(rule, first, n, keep, label, scratch));
     for (int64_t i = 0; i < n; i++) {
         if (!keep[i]) tally->outside++;
         else if (isnan(label[i])) {
             tally->unlabelled++;
-            keep[i] = 0;
+            keep[i] = ROW_UNLABELLED;
         }
-        if (keep[i]) tally->kept[(first + i) / NS_BLOCK_ROWS]++;
+        if (keep[i] == ROW_KEPT) tally->kept[(first + i) / NS_BLOCK_ROWS]++;
     }
     return NS_OK;
 }
@@ -240,15 +168,16 @@ typedef struct slab_buffers {
     uint8_t *keep;
     float *label, *weight;
     int32_t *code;
+    int64_t *time;
     ns_hash128 *hash;
 } slab_buffers;
 
 static ns_status take_buffers(slab_buffers *b)
 {
     size_t n = NS_SLAB_ROWS;
-    *b = (slab_buffers){malloc(n), malloc(n * sizeof(float)), malloc(n * sizeof(float)), malloc(n * sizeof(int32_t)),
-                        malloc(n * sizeof(ns_hash128))};
-    if (b->keep == NULL || b->label == NULL || b->weight == NULL || b->code == NULL || b->hash == NULL)
+    *b = (slab_buffers){malloc(n), malloc(n * sizeof(float)), malloc(n * sizeof(float)), calloc(n, sizeof(int32_t)),
+                        calloc(n, sizeof(int64_t)), malloc(n * sizeof(ns_hash128))};
+    if (b->keep == NULL || b->label == NULL || b->weight == NULL || b->code == NULL || b->time == NULL || b->hash == NULL)
         return ns_fail(NS_ENOMEM, "no memory for a slab of rows");
     return NS_OK;
 }
@@ -259,6 +188,7 @@ static void free_buffers(slab_buffers *b)
     free(b->label);
     free(b->weight);
     free(b->code);
+    free(b->time);
     free(b->hash);
 }
 
@@ -268,14 +198,14 @@ static int64_t slab_rows(ns_shard shard, int64_t at)
     return left < NS_SLAB_ROWS ? left : NS_SLAB_ROWS;
 }
 
-static ns_status count_shard(ns_table *table, const label_rule *rule, ns_shard shard, slab_buffers *b, row_tally *tally)
+static ns_status count_shard(ns_table *table, ns_label_rule *rule, ns_shard shard, slab_buffers *b, row_tally *tally)
 {
     for (int64_t at = shard.first_row; at < shard.first_row + shard.n_rows; at += NS_SLAB_ROWS)
         NS_TRY(decide_rows(table, rule, at, slab_rows(shard, at), b->keep, b->label, b->code, tally));
     return NS_OK;
 }
 
-static ns_status take_rows(ns_table *table, int64_t n)
+static ns_status take_rows(ns_table *table, const ns_part_rule *parts, int64_t n)
 {
     size_t room = (size_t)n + 1;
     table->row = malloc(room * sizeof *table->row);
@@ -283,7 +213,8 @@ static ns_status take_rows(ns_table *table, int64_t n)
     table->weight = table->weight_column >= 0 ? malloc(room * sizeof *table->weight) : NULL;
     table->patient = calloc(room, sizeof *table->patient);
     table->part = calloc(room, 1);
-    if (table->row == NULL || table->label == NULL || table->patient == NULL || table->part == NULL ||
+    table->left = parts->uses_time ? calloc(room, 1) : NULL;
+    if ((parts->uses_time && table->left == NULL) || table->row == NULL || table->label == NULL || table->patient == NULL || table->part == NULL ||
         (table->weight_column >= 0 && table->weight == NULL))
         return ns_fail(NS_ENOMEM, "no memory for %lld rows", (long long)n);
     return NS_OK;
@@ -298,34 +229,18 @@ static ns_status check_weight(const ns_table *table, float weight, int64_t row)
     return ns_cohort_bad_row(table->cohort, table->weight_column, row, what);
 }
 
-/* The parts that a split column's levels name, by level; other levels belong to no part. */
-static ns_status split_levels(const ns_table *table, uint8_t **out)
-{
-    *out = NULL;
-    const char *by = ns_job_text(table->job, "data.split.by");
-    if (by == NULL || strcmp(by, "column") != 0) return NS_OK;
-    const ns_texts *levels = ns_cohort_column(table->cohort, table->split_column)->levels;
-    uint8_t *part = calloc((size_t)levels->n + 1, 1);
-    if (part == NULL) return ns_fail(NS_ENOMEM, "no memory for the split");
-    static const char *const names[] = {"train", "valid", "test"};
-    for (int i = 0; i < 3; i++) {
-        int64_t level = ns_texts_find(levels, names[i], (int64_t)strlen(names[i]));
-        if (level >= 0) part[level] = (uint8_t)(NS_PART_TRAIN + i);
-    }
-    *out = part;
-    return NS_OK;
-}
-
 /* The rows of one slab that belong, appended to the table's arrays from *at on. */
-static ns_status fill_slab(ns_table *table, const label_rule *rule, const uint8_t *level_part, int64_t first, int64_t n,
+static ns_status fill_slab(ns_table *table, ns_label_rule *rule, const ns_part_rule *parts, int64_t first, int64_t n,
                            slab_buffers *b, row_tally *tally, int64_t *at)
 {
     NS_TRY(decide_rows(table, rule, first, n, b->keep, b->label, b->code, tally));
     if (table->weight_column >= 0) NS_TRY(ns_cohort_read_number(table->cohort, table->weight_column, first, n, b->weight));
     if (table->group >= 0) NS_TRY(ns_cohort_read_hash(table->cohort, table->group, first, n, b->hash));
-    if (level_part != NULL) NS_TRY(ns_cohort_read_codes(table->cohort, table->split_column, first, n, b->code));
+    if (parts->level_part != NULL) NS_TRY(ns_cohort_read_codes(table->cohort, table->split_column, first, n, b->code));
+    if (parts->uses_time) NS_TRY(ns_cohort_read_time(table->cohort, table->time, first, n, b->time));
     for (int64_t i = 0; i < n; i++) {
-        if (!b->keep[i]) continue;
+        if (b->keep[i] == ROW_UNLABELLED) ns_part_take(table, parts, -1, b->time[i], b->code[i]);
+        if (b->keep[i] != ROW_KEPT) continue;
         int64_t k = (*at)++;
         table->row[k] = first + i;
         table->label[k] = b->label[i];
@@ -334,67 +249,21 @@ static ns_status fill_slab(ns_table *table, const label_rule *rule, const uint8_
             table->weight[k] = b->weight[i];
         }
         if (table->group >= 0) table->patient[k] = b->hash[i];
-        if (level_part != NULL) table->part[k] = b->code[i] < 0 ? NS_PART_NONE : level_part[b->code[i]];
+        ns_part_take(table, parts, k, b->time[i], b->code[i]);
     }
     return NS_OK;
 }
 
-static ns_status fill_shard(ns_table *table, const label_rule *rule, slab_buffers *b, row_tally *tally)
+static ns_status fill_shard(ns_table *table, ns_label_rule *rule, const ns_part_rule *parts, slab_buffers *b, row_tally *tally)
 {
-    uint8_t *level_part = NULL;
     int64_t at = 0, end = table->shard.first_row + table->shard.n_rows;
-    ns_status status = split_levels(table, &level_part);
+    ns_status status = NS_OK;
     for (int64_t row = table->shard.first_row; row < end && status == NS_OK; row += NS_SLAB_ROWS)
-        status = fill_slab(table, rule, level_part, row, slab_rows(table->shard, row), b, tally, &at);
-    free(level_part);
+        status = fill_slab(table, rule, parts, row, slab_rows(table->shard, row), b, tally, &at);
     return status;
 }
 
-/* --- parts and ids --- */
-
-static ns_status assign_parts(ns_table *table, ns_table_use use)
-{
-    const ns_job *job = table->job;
-    const char *by = ns_job_text(job, "data.split.by");
-    if (use == NS_TABLE_EVALUATE) {
-        memset(table->part, NS_PART_TEST, (size_t)table->n_kept);
-    } else if (by != NULL && strcmp(by, "column") == 0) {
-        int32_t *value = malloc(((size_t)table->n_kept + 1) * sizeof *value);
-        ns_status status = ns_agree(value == NULL ? ns_fail(NS_ENOMEM, "no memory for the split") : NS_OK, table->comm);
-        int64_t torn = 0;
-        if (status == NS_OK) {
-            for (int64_t i = 0; i < table->n_kept; i++) value[i] = table->part[i];
-            status = ns_count_torn_patients(table->patient, value, table->n_kept, &torn, table->comm);
-        }
-        free(value);
-        if (status != NS_OK) return status;
-        if (torn > 0)
-            return ns_agree(ns_fail(NS_EFORMAT, "%s: data.split.column: column '%s' puts the rows of %lld %s in more than one part",
-                                    ns_job_place(job, "data.split.column"), ns_cohort_column(table->cohort, table->split_column)->name,
-                                    (long long)torn, torn == 1 ? "patient" : "patients"), table->comm);
-    } else {
-        ns_split split = {.seed = (uint64_t)ns_job_integer(job, "train.seed"), .train = ns_job_number(job, "data.split.train"),
-                          .valid = ns_job_number(job, "data.split.valid"), .test = ns_job_number(job, "data.split.test")};
-        bool by_group = by != NULL ? strcmp(by, "group") == 0 : table->group >= 0;
-        for (int64_t i = 0; i < table->n_kept; i++)
-            table->part[i] = (uint8_t)(by_group ? ns_split_by_group(&split, table->patient[i], table->row[i])
-                                                : ns_split_by_row(&split, table->row[i]));
-    }
-    return NS_OK;
-}
-
-static void count_parts(ns_table *table)
-{
-    int64_t counts[8] = {0};
-    for (int64_t i = 0; i < table->n_kept; i++) {
-        counts[table->part[i]]++;
-        if (table->label[i] > 0) counts[4 + table->part[i]]++;
-    }
-    memcpy(table->n_part_local, counts, sizeof table->n_part_local);
-    ns_sum_i64(counts, 8, table->comm);
-    memcpy(table->n_part_global, counts, sizeof table->n_part_global);
-    memcpy(table->n_events_global, counts + 4, sizeof table->n_events_global);
-}
+/* --- ids --- */
 
 /* An id stands on one row: kept rows only, since the others are nobody's patients here. */
 static ns_status check_ids(ns_table *table)
@@ -451,20 +320,22 @@ static ns_status hash_others(ns_table *table)
         for (int32_t j = 0; j < table->features.n; j++) is_feature |= table->features.list[j].column == table->used[i];
         if (is_feature) continue;
         int64_t end = table->shard.first_row + table->shard.n_rows;
-        for (int64_t at = table->shard.first_row; at < end; at += NS_SLAB_ROWS)
-            NS_TRY(ns_hash_column(table->fingerprint, i, table->cohort, table->used[i], at, slab_rows(table->shard, at)));
+        int64_t stretch = ns_cohort_stretch();
+        for (int64_t at = table->shard.first_row; at < end; at += stretch)
+            NS_TRY(ns_hash_column(table->fingerprint, i, table->cohort, table->used[i], at, end - at < stretch ? end - at : stretch));
     }
     return NS_OK;
 }
 
-/* First pass: kept rows of every block, and from them this rank's shard. *counted stays for the second pass. */
-static ns_status cut_shards(ns_table *table, const label_rule *rule, slab_buffers *b, row_tally *tally, int64_t n_blocks)
+/* First pass: kept rows of every block and their classes, and from them this rank's shard. *counted stays for the second pass. */
+static ns_status cut_shards(ns_table *table, ns_label_rule *rule, slab_buffers *b, row_tally *tally, int64_t n_blocks)
 {
     int rank, n_ranks;
     MPI_Comm_rank(table->comm, &rank);
     MPI_Comm_size(table->comm, &n_ranks);
     ns_shard even = ns_shard_of(NULL, table->n_rows_global, rank, n_ranks);
     NS_TRY(ns_agree(count_shard(table, rule, even, b, tally), table->comm));
+    NS_TRY(ns_label_settle(rule, &table->classes, table->comm));
     ns_sum_i64(tally->kept, n_blocks, table->comm);
     int64_t totals[2] = {tally->outside, tally->unlabelled};
     ns_sum_i64(totals, 2, table->comm);
@@ -479,7 +350,7 @@ static ns_status cut_shards(ns_table *table, const label_rule *rule, slab_buffer
     return NS_OK;
 }
 
-static ns_status read_with(ns_table *table, ns_table_use use, const label_rule *rule, slab_buffers *b, row_tally *tally, int64_t n_blocks)
+static ns_status read_with(ns_table *table, ns_label_rule *rule, const ns_part_rule *parts, slab_buffers *b, row_tally *tally, int64_t n_blocks)
 {
     NS_TRY(cut_shards(table, rule, b, tally, n_blocks));
     if (table->n_kept_global == 0)
@@ -487,30 +358,31 @@ static ns_status read_with(ns_table *table, ns_table_use use, const label_rule *
                                 ns_job_place(table->job, table->cohort_key), table->cohort_key, (long long)table->n_rows_global,
                                 (long long)table->n_outside_global, (long long)table->n_unlabelled_global), table->comm);
     memset(tally->kept, 0, (size_t)n_blocks * sizeof *tally->kept);
-    ns_status status = take_rows(table, table->n_kept);
-    if (status == NS_OK) status = fill_shard(table, rule, b, tally);
+    ns_status status = take_rows(table, parts, table->n_kept);
+    if (status == NS_OK) status = fill_shard(table, rule, parts, b, tally);
     if (status == NS_OK) status = create_fingerprint(table);
     if (status == NS_OK) status = hash_others(table);
     NS_TRY(ns_agree(status, table->comm));
     NS_TRY(check_ids(table));
-    NS_TRY(assign_parts(table, use));
-    count_parts(table);
-    return NS_OK;
+    return ns_parts_assign(table, parts);
 }
 
 ns_status ns_table_read(ns_table *table, ns_table_use use)
 {
     table->n_rows_global = ns_cohort_n_rows(table->cohort);
     int64_t n_blocks = ns_n_blocks(table->n_rows_global);
-    label_rule rule = {0};
+    ns_label_rule rule = {0};
+    ns_part_rule parts = {0};
     slab_buffers buffers = {0};
     row_tally tally = {.kept = calloc((size_t)n_blocks + 1, sizeof *tally.kept)};
     ns_status status = tally.kept == NULL ? ns_fail(NS_ENOMEM, "no memory for %lld blocks", (long long)n_blocks) : NS_OK;
     if (status == NS_OK) status = take_buffers(&buffers);
-    if (status == NS_OK) status = learn_label(&rule, table);
+    if (status == NS_OK) status = ns_label_learn(&rule, table->job, table->cohort, table->label_column, table->objective, table->known_classes);
+    if (status == NS_OK && use == NS_TABLE_TRAIN) status = ns_part_rule_learn(&parts, table);
     status = ns_agree(status, table->comm);
-    if (status == NS_OK) status = read_with(table, use, &rule, &buffers, &tally, n_blocks);
-    forget_label(&rule);
+    if (status == NS_OK) status = read_with(table, &rule, &parts, &buffers, &tally, n_blocks);
+    ns_label_forget(&rule);
+    ns_part_rule_forget(&parts);
     free_buffers(&buffers);
     free(tally.kept);
     return status;
@@ -588,6 +460,7 @@ void ns_table_close(ns_table *table)
     ns_filter_close(&table->filter);
     ns_features_destroy(&table->features);
     ns_cohort_close(&table->cohort);
+    ns_texts_destroy(&table->classes);
     free(table->used);
     free(table->digests);
     free(table->row);
@@ -595,5 +468,6 @@ void ns_table_close(ns_table *table)
     free(table->weight);
     free(table->patient);
     free(table->part);
+    free(table->left);
     memset(table, 0, sizeof *table);
 }

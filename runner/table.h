@@ -12,14 +12,19 @@
 #include "data/shard.h"
 #include "data/split.h"
 #include "jobs/job.h"
+#include "kernels/forest.h"
 #include "runner/features.h"
 #include "runner/filter.h"
+#include "runner/parts.h"
 
 typedef struct ns_table {
     MPI_Comm comm;
     const ns_job *job;
     const char *cohort_key;  /* the option that names the files */
     ns_cohort *cohort;
+    ns_objective objective; /* the job's; who evaluates a bundle sets its own before ns_table_read */
+    const ns_texts *known_classes; /* multiclass: a bundle's, set before ns_table_read; NULL: the job's, or those of the rows */
+    ns_texts classes;      /* multiclass: after ns_table_read */
     ns_features features;
     ns_filter *filter;
     int32_t id, group, time, weight_column, label_column, split_column; /* of the cohort; -1: none */
@@ -34,13 +39,15 @@ typedef struct ns_table {
     ns_shard shard;
     int64_t n_kept;        /* this shard's rows that belong, in order; the arrays below are [n_kept] */
     int64_t *row;          /* global row number */
-    float *label;          /* 0 or 1 */
+    float *label;          /* as runner/label.h says, never missing */
     float *weight;         /* NULL: 1 */
     ns_hash128 *patient;   /* {0, 0}: a patient of its own */
     uint8_t *part;         /* ns_part */
+    uint8_t *left;         /* ns_left_out; NULL: the split uses no time */
 
     int64_t n_rows_global, n_kept_global, n_outside_global, n_unlabelled_global;
     int64_t n_part_local[4], n_part_global[4], n_events_global[4];
+    ns_part_counts parts;
 } ns_table;
 
 typedef enum ns_table_use { NS_TABLE_TRAIN, NS_TABLE_EVALUATE } ns_table_use;
@@ -56,7 +63,8 @@ ns_status ns_table_open(ns_table *table, const ns_job *job, const char *cohort_k
 /*
  * Reads label, weight, group, id and the columns of `where`; cuts the shards; finds duplicate ids and torn patients.
  * For NS_TABLE_EVALUATE every kept row is a test row unless data.cohort itself is evaluated.
- * Collective. NS_EFORMAT: bad values, no rows kept, duplicate ids, a split column that tears a patient. NS_ENOMEM.
+ * Collective. NS_EFORMAT: bad values, labels that are none (runner/label.h), no rows kept, duplicate ids, a split column that tears a patient, patients that return in
+ * a later part where the job forbids it. NS_ENOMEM.
  */
 ns_status ns_table_read(ns_table *table, ns_table_use use);
 
@@ -76,6 +84,12 @@ ns_status ns_hash_column(ns_fingerprint *fingerprint, int32_t index, ns_cohort *
 ns_status ns_table_fingerprint(ns_table *table);
 
 void ns_table_close(ns_table *table);
+
+/* Numbers that a model of this table gives for a row: classes, or 1. After ns_table_read. */
+static inline int32_t ns_table_outputs(const ns_table *table)
+{
+    return table->objective == NS_MULTICLASS ? (int32_t)table->classes.n : 1;
+}
 
 /* Rows a reader takes at once: a multiple of NS_BLOCK_ROWS and the default chunk. */
 enum { NS_SLAB_ROWS = 65536 };

@@ -13,12 +13,16 @@
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
 #include "data/durable.h"
+#include "data/patients.h"
 #include "kernels/numerics.h"
 #include "runner/context.h"
 #include "runner/evaluation.h"
 #include "runner/identity.h"
 #include "runner/json.h"
+#include "runner/life.h"
+#include "runner/measure_text.h"
 #include "runner/models/gbdt.h"
+#include "runner/objective.h"
 #include "runner/plan.h"
 #include "runner/profile_of.h"
 #include "runner/progress.h"
@@ -44,6 +48,8 @@ typedef struct train_run {
     ns_round last;
     json_t *stages;            /* seconds */
     double stage_began;
+    json_t *reading;           /* by stage: what this rank read of the cohort */
+    ns_reading read_before;
     json_t *metrics, *old_metrics; /* rank 0 */
     char bundle_id[65];
     bool already, replaces_bundle;
@@ -55,6 +61,23 @@ static void end_stage(train_run *run, const char *name)
     double now = ns_seconds();
     json_object_set_new(run->stages, name, json_real(now - run->stage_began));
     run->stage_began = now;
+    if (run->table.cohort == NULL) return;
+    ns_reading all = ns_cohort_reading(run->table.cohort);
+    double n_bytes = (double)(all.fast_bytes + all.hdf5_bytes - run->read_before.fast_bytes - run->read_before.hdf5_bytes);
+    double seconds = all.seconds - run->read_before.seconds;
+    run->read_before = all;
+    if (n_bytes > 0)
+        json_object_set_new(run->reading, name, json_pack("{s:f,s:f,s:f}", "bytes", n_bytes, "seconds", seconds, "mb_per_s",
+                                                          seconds > 0 ? n_bytes / seconds / 1e6 : 0.0));
+}
+
+/* run.json: how the cohort was read. Bytes are of cells as they are stored, decoded; past_hdf5 is the share of all ranks' that
+   threads decoded (data/chunks.h), the stages are rank 0's. */
+static json_t *reading_json(const train_run *run)
+{
+    ns_reading all = run->table.cohort != NULL ? ns_cohort_reading_of_all(run->table.cohort) : (ns_reading){0};
+    return json_pack("{s:I,s:I,s:f,s:f,s:O}", "bytes", (json_int_t)(all.fast_bytes + all.hdf5_bytes), "stored_bytes_past_hdf5",
+                     (json_int_t)all.stored_bytes, "past_hdf5", ns_reading_share(&all), "seconds", all.seconds, "stages", run->reading);
 }
 
 static ns_status start(train_run *run)
@@ -79,32 +102,8 @@ static ns_status start(train_run *run)
 static ns_status describe_life(train_run *run)
 {
     if (run->context->rank != 0) return NS_OK;
-    char began[21], hdf5[32], mpi[MPI_MAX_LIBRARY_VERSION_STRING], host[256];
-    unsigned major, minor, release;
-    int length;
-    ns_host_name(host, sizeof host);
-    H5get_libversion(&major, &minor, &release);
-    snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
-    MPI_Get_library_version(mpi, &length);
-    mpi[strcspn(mpi, ",\n")] = '\0';
-    json_t *life = run->folder.life, *files = json_array();
-    for (int32_t i = 0; i < ns_cohort_n_files(run->table.cohort); i++) {
-        int64_t first, n_rows, n_bytes;
-        const char *path = ns_cohort_file(run->table.cohort, i, &first, &n_rows, &n_bytes);
-        json_array_append_new(files, json_pack("{s:s, s:I, s:I}", "path", path, "rows", (json_int_t)n_rows, "bytes", (json_int_t)n_bytes));
-    }
-    json_object_set_new(life, "verb", json_string("train"));
-    json_object_set_new(life, "began", json_string(ns_utc_now(began)));
-    json_object_set_new(life, "host", json_string(host));
-    json_object_set_new(life, "ranks", json_integer(run->context->n_ranks));
-    json_object_set_new(life, "threads", json_integer(run->device->n_threads));
-    json_object_set_new(life, "device", json_string(run->device->name));
-    json_object_set_new(life, "level", json_string(run->device->level));
-    json_object_set_new(life, "program_version", json_string(ns_program_version()));
-    json_object_set_new(life, "numerics_version", json_integer(NS_NUMERICS_VERSION));
-    json_object_set_new(life, "hdf5", json_string(hdf5));
-    json_object_set_new(life, "mpi", json_string(mpi));
-    json_object_set_new(life, "files", files);
+    json_t *life = run->folder.life;
+    NS_TRY(ns_life_describe(life, run->context, run->device, run->table.cohort));
     json_object_set_new(life, "status", json_string("running"));
     return ns_run_folder_write_lives(&run->folder);
 }
@@ -238,6 +237,9 @@ static ns_status find_beginning(train_run *run)
         if (status != NS_OK) goto out;
         ns_gbdt_model *model = NULL;
         status = ns_gbdt_parse(&model, state, n_state, "state.safetensors");
+        if (status == NS_OK && (model->objective != run->table.objective ||
+                                model->trees->n_trees != run->progress.n_rounds * ns_table_outputs(&run->table)))
+            status = ns_fail(NS_EVERIFY, "the checkpoint of run '%.500s' has not the trees of its rounds", run->path);
         if (status == NS_OK) { /* the checkpoint's trees are this life's */
             ns_trees_destroy(&run->trees);
             run->trees = model->trees;
@@ -261,7 +263,7 @@ static ns_status save_here(train_run *run)
     size_t n_state = 0;
     ns_gbdt_model *model = NULL;
     json_t *manifest = NULL;
-    ns_status status = ns_gbdt_assemble(&model, &run->table.features, run->device, run->data.forest, run->trees, run->trees->n_trees);
+    ns_status status = ns_gbdt_assemble(&model, &run->table, run->device, run->data.forest, run->trees, run->progress.n_rounds);
     if (status == NS_OK) status = ns_gbdt_build(model, &state, &n_state);
     if (status == NS_OK) {
         manifest = json_pack("{s:s, s:i, s:s, s:o, s:o}", "kind", "checkpoint", "format", 1, "name", ns_job_text(run->job, "name"),
@@ -290,20 +292,19 @@ static ns_status save(train_run *run)
 
 /* --- rounds --- */
 
-static double mean(ns_i128 sum, ns_i128 weight)
+static double mean(ns_i128 sum, ns_i128 weight, double unit)
 {
-    return weight > 0 ? (double)sum / (double)weight : 0;
+    return weight > 0 ? unit * ((double)sum / (double)weight) : 0;
 }
 
 static ns_status log_round(train_run *run, double seconds)
 {
     const ns_round *r = &run->last;
     bool has_valid = r->valid_weight > 0;
-    ns_log_progress("round", run->progress.n_rounds, run->n_rounds, "train_loss=%.6f valid_loss=%.6f", mean(r->train_loss, r->train_weight),
-                    mean(r->valid_loss, r->valid_weight));
+    double train_loss = mean(r->train_loss, r->train_weight, r->loss_unit), valid_loss = mean(r->valid_loss, r->valid_weight, r->loss_unit);
+    ns_log_progress("round", run->progress.n_rounds, run->n_rounds, "train_loss=%.6g valid_loss=%.6g", train_loss, valid_loss);
     json_t *line = json_pack("{s:I, s:f, s:o, s:i, s:f}", "round", (json_int_t)run->progress.n_rounds, "train_loss",
-                             mean(r->train_loss, r->train_weight), "valid_loss",
-                             has_valid ? json_real(mean(r->valid_loss, r->valid_weight)) : json_null(), "leaves", (int)r->n_leaves,
+                             train_loss, "valid_loss", has_valid ? json_real(valid_loss) : json_null(), "leaves", (int)r->n_leaves,
                              "seconds", seconds);
     return line == NULL ? ns_fail(NS_ENOMEM, "no memory for a log line") : ns_run_folder_log(&run->folder, line);
 }
@@ -363,14 +364,16 @@ static json_t *bundle_metrics(const train_run *run, json_t *valid, json_t *test,
     const ns_table *t = &run->table;
     json_t *rows = json_object();
     static const char *const names[] = {"none", "train", "valid", "test"};
-    for (int p = NS_PART_TRAIN; p <= NS_PART_TEST; p++)
-        json_object_set_new(rows, names[p], json_pack("{s:I, s:I}", "rows", (json_int_t)t->n_part_global[p], "events",
-                                                      (json_int_t)t->n_events_global[p]));
+    for (int p = NS_PART_TRAIN; p <= NS_PART_TEST; p++) {
+        json_t *part = json_pack("{s:I}", "rows", (json_int_t)t->n_part_global[p]);
+        if (t->objective == NS_BINARY) json_object_set_new(part, "events", json_integer(t->n_events_global[p]));
+        json_object_set_new(rows, names[p], part);
+    }
     json_t *importance = ns_gbdt_importance(model);
-    return json_pack("{s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:o, s:o*, s:o*, s:o}", "format", 1, "rounds", (json_int_t)run->progress.n_rounds,
+    return json_pack("{s:i, s:I, s:I, s:{s:I, s:I, s:I, s:o*}, s:o, s:o*, s:o*, s:o}", "format", 1, "rounds", (json_int_t)run->progress.n_rounds,
                      "best_round", (json_int_t)ns_progress_bundle_rounds(&run->progress), "table", "rows", (json_int_t)t->n_rows_global,
-                     "outside", (json_int_t)t->n_outside_global, "without_label", (json_int_t)t->n_unlabelled_global, "parts", rows,
-                     "valid", valid, "test", test, "importance", importance);
+                     "outside", (json_int_t)t->n_outside_global, "without_label", (json_int_t)t->n_unlabelled_global, "split",
+                     ns_parts_json(t), "parts", rows, "valid", valid, "test", test, "importance", importance);
 }
 
 /* Rank 0: the five files of a bundle, published by one rename. */
@@ -390,6 +393,7 @@ static ns_status publish_here(train_run *run, const ns_gbdt_model *model, json_t
         json_object_set_new(lineage, "parent_bundle", json_null());
         manifest = json_pack("{s:s, s:i, s:s, s:o}", "kind", "bundle", "format", 1, "name", ns_job_text(run->job, "name"), "lineage", lineage);
         if (manifest == NULL) status = ns_fail(NS_ENOMEM, "no memory for the bundle");
+        else if (run->table.objective != NS_BINARY) json_object_set_new(manifest, "objective", json_string(ns_objective_name(run->table.objective)));
     }
     if (status == NS_OK) status = ns_run_folder_check_lock(&run->folder);
     if (status == NS_OK) {
@@ -416,10 +420,10 @@ static ns_status finish(train_run *run)
     ns_table *table = &run->table;
     ns_gbdt_model *model = NULL;
     json_t *valid = NULL, *test = NULL, *profile = NULL;
-    float *risk = malloc(((size_t)table->n_kept + 1) * sizeof *risk);
+    float *risk = malloc(((size_t)table->n_kept + 1) * (size_t)ns_table_outputs(table) * sizeof *risk);
     ns_status status = risk == NULL ? ns_fail(NS_ENOMEM, "no memory for the risks") : NS_OK;
     if (status == NS_OK)
-        status = ns_gbdt_assemble(&model, &table->features, run->device, run->data.forest, run->trees, ns_progress_bundle_rounds(&run->progress));
+        status = ns_gbdt_assemble(&model, table, run->device, run->data.forest, run->trees, ns_progress_bundle_rounds(&run->progress));
     status = ns_agree(status, context->comm);
     if (status == NS_OK)
         status = ns_table_risks(table, model, run->device, NS_HASH_NOT, risk);
@@ -450,7 +454,7 @@ static ns_status finish(train_run *run)
 /* The first option of the split that the job gives. */
 static const char *split_key(const ns_job *job)
 {
-    static const char *const keys[] = {"data.split.train", "data.split.valid", "data.split.test", "data.split.column"};
+    static const char *const keys[] = {"data.split.train", "data.split.valid", "data.split.test", "data.split.column", "data.split.until"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (ns_job_given(job, keys[i])) return keys[i];
     return "data.split.by";
@@ -461,31 +465,71 @@ static ns_status check_parts(const train_run *run)
     const ns_table *t = &run->table;
     const char *split = split_key(run->job), *label = "data.label.column";
     int64_t n_rows = t->n_part_global[NS_PART_TRAIN], n_events = t->n_events_global[NS_PART_TRAIN];
+    NS_TRY(ns_parts_check(t));
     if (n_rows == 0)
         return ns_fail(NS_EFORMAT, "%s: %s: no row is left for training (%lld valid, %lld test)", ns_job_place(run->job, split), split,
                        (long long)t->n_part_global[NS_PART_VALID], (long long)t->n_part_global[NS_PART_TEST]);
-    if (n_events == 0 || n_events == n_rows)
+    if (t->objective == NS_BINARY && (n_events == 0 || n_events == n_rows))
         return ns_fail(NS_EFORMAT, "%s: %s: of the %lld training rows %s has the outcome by column '%s'; a model needs rows with it and rows without",
                        ns_job_place(run->job, label), label, (long long)n_rows, n_events == 0 ? "none" : "every one", ns_job_text(run->job, label));
+    if (t->objective == NS_POISSON && n_events == 0)
+        return ns_fail(NS_EFORMAT, "%s: %s: all of the %lld training rows have 0 in column '%s'; a count that never occurs cannot be learned",
+                       ns_job_place(run->job, label), label, (long long)n_rows, ns_job_text(run->job, label));
     if (run->progress.stop_after > 0 && t->n_part_global[NS_PART_VALID] == 0)
         return ns_fail(NS_EINVAL, "%s: train.stop_after: early stopping needs validation rows, and data.split gives none",
                        ns_job_place(run->job, "train.stop_after"));
     return NS_OK;
 }
 
-/* Both classes need a row that weighs something. Collective. */
+/* Multiclass: models, metrics and score files name classes, so each needs rows and patients enough. Collective. */
+static ns_status check_classes(const train_run *run)
+{
+    const ns_table *t = &run->table;
+    if (t->objective != NS_MULTICLASS) return NS_OK;
+    int64_t n = t->classes.n, few = 0, min_rows = ns_job_integer(run->job, "model.category_min_rows"),
+            min_patients = ns_job_integer(run->job, "evaluate.min_cell");
+    int64_t *counts = calloc(2 * (size_t)n, sizeof *counts);
+    int32_t *cell = malloc(((size_t)t->n_kept + 1) * sizeof *cell);
+    ns_status status = ns_agree(counts == NULL || cell == NULL ? ns_fail(NS_ENOMEM, "no memory for the classes") : NS_OK, t->comm);
+    if (status == NS_OK) {
+        for (int64_t i = 0; i < t->n_kept; i++) {
+            cell[i] = t->part[i] == NS_PART_TRAIN ? (int32_t)t->label[i] : -1;
+            if (cell[i] >= 0) counts[cell[i]]++;
+        }
+        ns_sum_i64(counts, n, t->comm);
+        status = ns_count_patients(t->patient, cell, t->n_kept, n, counts + n, t->comm);
+    }
+    for (int64_t c = 0; c < n && status == NS_OK; c++) few += counts[c] < min_rows || counts[n + c] < min_patients;
+    free(counts);
+    free(cell);
+    if (status != NS_OK || few == 0) return status;
+    const char *key = "data.label.column";
+    return ns_agree(ns_fail(NS_EFORMAT, "%s: %s: %lld of the %lld classes of column '%s' have fewer than %lld training rows (model.category_min_rows) "
+                            "or %lld patients (evaluate.min_cell); name those to learn in data.label.classes, or merge rare ones",
+                            ns_job_place(run->job, key), key, (long long)few, (long long)n, ns_job_text(run->job, key), (long long)min_rows,
+                            (long long)min_patients), t->comm);
+}
+
+/* Every class, for the others any, needs a training row that weighs something. Collective. */
 static ns_status check_weights(const train_run *run)
 {
     const ns_table *t = &run->table;
     if (t->weight == NULL) return NS_OK;
     const char *name = ns_job_text(run->job, "data.weight"), *place = ns_job_place(run->job, "data.weight");
-    int64_t weighs[2] = {0, 0};
+    bool classes = t->objective == NS_MULTICLASS, binary = t->objective == NS_BINARY;
+    int64_t n = classes ? t->classes.n : binary ? 2 : 1, lacking = 0;
+    int64_t *weighs = calloc((size_t)n, sizeof *weighs);
+    NS_TRY(ns_agree(weighs == NULL ? ns_fail(NS_ENOMEM, "no memory for the weights") : NS_OK, t->comm));
     for (int64_t i = 0; i < t->n_kept; i++)
-        if (t->part[i] == NS_PART_TRAIN && t->weight[i] > 0) weighs[t->label[i] > 0] = 1;
-    ns_max_i64(weighs, 2, t->comm);
-    if (weighs[0] && weighs[1]) return NS_OK;
-    return ns_agree(ns_fail(NS_EFORMAT, "%s: data.weight: by column '%s' every training row %s weighs 0", place, name,
-                            weighs[0] ? "with the outcome" : weighs[1] ? "without the outcome" : "of the cohort"), t->comm);
+        if (t->part[i] == NS_PART_TRAIN && t->weight[i] > 0) weighs[classes || binary ? (int64_t)t->label[i] : 0] = 1;
+    ns_max_i64(weighs, n, t->comm);
+    for (int64_t c = 0; c < n; c++) lacking += weighs[c] == 0;
+    const char *of = !binary || lacking == 2 ? "of the cohort" : weighs[0] ? "with the outcome" : "without the outcome";
+    free(weighs);
+    if (lacking == 0) return NS_OK;
+    if (classes && lacking < n)
+        return ns_agree(ns_fail(NS_EFORMAT, "%s: data.weight: by column '%s' every training row of %lld classes weighs 0", place, name, (long long)lacking), t->comm);
+    return ns_agree(ns_fail(NS_EFORMAT, "%s: data.weight: by column '%s' every training row %s weighs 0", place, name, of), t->comm);
 }
 
 static ns_status train(train_run *run)
@@ -501,8 +545,11 @@ static ns_status train(train_run *run)
            (long long)run->table.n_rows_global, (long long)run->table.n_kept_global, (long long)run->table.n_outside_global,
            (long long)run->table.n_unlabelled_global, (long long)run->table.n_part_global[NS_PART_TRAIN],
            (long long)run->table.n_part_global[NS_PART_VALID], (long long)run->table.n_part_global[NS_PART_TEST], run->table.features.n);
+    ns_parts_log(&run->table);
     NS_TRY(ns_agree(check_parts(run), context->comm));
+    NS_TRY(check_classes(run));
     NS_TRY(check_weights(run));
+    if (run->table.objective == NS_MULTICLASS) NS_TRY(ns_plan_check_memory(&run->table, &run->settings, context)); /* now that classes are known */
     NS_TRY(ns_training_data_load(&run->data, &run->table, run->device, &run->settings));
     end_stage(run, "read");
     NS_TRY(ns_agree(run->begins_anew ? begin_anew(run) : NS_OK, context->comm));
@@ -526,6 +573,7 @@ static ns_status end_life(train_run *run, ns_status status)
     json_object_set_new(run->folder.life, "resumed_from", run->resumed_from >= 0 ? json_integer(run->resumed_from) : json_null());
     json_object_set_new(run->folder.life, "rounds", json_integer(run->progress.n_rounds));
     json_object_set(run->folder.life, "stages", run->stages);
+    json_object_set_new(run->folder.life, "reading", reading_json(run));
     ns_error first = *ns_last_error();
     ns_error_clear();
     ns_status written = ns_run_folder_check_lock(&run->folder);
@@ -534,22 +582,6 @@ static ns_status end_life(train_run *run, ns_status status)
     if (status == NS_OK) return written;
     *ns_last_error() = first;
     return status;
-}
-
-static void print_part(FILE *to, const char *label, const json_t *part)
-{
-    const json_t *auroc = json_object_get(part, "auroc");
-    if (part == NULL) return;
-    fprintf(to, "  %-9s %lld rows, %lld events", label, (long long)json_integer_value(json_object_get(part, "n")),
-            (long long)json_integer_value(json_object_get(part, "events")));
-    if (json_is_number(auroc)) fprintf(to, ", AUROC %.4f", json_number_value(auroc));
-    if (json_is_number(json_object_get(part, "auroc_low"))) /* none with a single event */
-        fprintf(to, " (%.4f to %.4f)", json_number_value(json_object_get(part, "auroc_low")),
-                json_number_value(json_object_get(part, "auroc_high")));
-    if (json_is_number(json_object_get(part, "log_loss")))
-        fprintf(to, ", log loss %.5f, Brier score %.5f", json_number_value(json_object_get(part, "log_loss")),
-                json_number_value(json_object_get(part, "brier")));
-    fprintf(to, "\n");
 }
 
 static void summarise(train_run *run)
@@ -573,15 +605,16 @@ static void summarise(train_run *run)
     int64_t best = json_integer_value(json_object_get(metrics, "best_round"));
     if (best != rounds) fprintf(to, ", the best is %lld", (long long)best);
     fprintf(to, "\n");
-    print_part(to, "valid", json_object_get(metrics, "valid"));
-    print_part(to, "test", json_object_get(metrics, "test"));
+    ns_measure_print_line(to, "valid", json_object_get(metrics, "valid"), run->table.objective);
+    ns_measure_print_line(to, "test", json_object_get(metrics, "test"), run->table.objective);
+    ns_parts_print(&run->table, to);
     fprintf(to, "  bundle    %s\n  id        %s\n", bundle != NULL ? bundle : "", run->bundle_id);
     free(bundle);
 }
 
 ns_status ns_verb_train(ns_context *context)
 {
-    train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .stage_began = ns_seconds()};
+    train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .reading = json_object(), .stage_began = ns_seconds()};
     ns_status status = train(&run);
     if (context->rank == 0) {
         status = end_life(&run, status);
@@ -596,6 +629,7 @@ ns_status ns_verb_train(ns_context *context)
     json_decref(run.metrics);
     json_decref(run.old_metrics);
     json_decref(run.stages);
+    json_decref(run.reading);
     free(run.echo);
     free(run.path);
     ns_job_destroy(&run.job);

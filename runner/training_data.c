@@ -14,6 +14,7 @@
 #include "cluster/stop.h"
 #include "data/patients.h"
 #include "kernels/quantile.h"
+#include "runner/label.h"
 
 /* Floats of one batch of number columns, and counters of a batch, stay below these. */
 static const int64_t BATCH_BYTES = 512 << 20;
@@ -28,13 +29,14 @@ typedef struct load {
     int32_t **codes;            /* [features] category: codes, then bins, of the forest's rows */
     int64_t *row_number;
     float *label, *weight;      /* by forest row */
-    void *slab;                 /* NS_SLAB_ROWS cells of 8 bytes */
+    int64_t slab_rows;          /* read at once, so that every thread has a chunk to decode */
+    void *slab;                 /* [slab_rows] cells of 8 bytes */
 } load;
 
-static int64_t rows_at(const ns_table *table, int64_t at)
+static int64_t rows_at(const load *l, int64_t at)
 {
-    int64_t left = table->shard.first_row + table->shard.n_rows - at;
-    return left < NS_SLAB_ROWS ? left : NS_SLAB_ROWS;
+    int64_t left = l->table->shard.first_row + l->table->shard.n_rows - at;
+    return left < l->slab_rows ? left : l->slab_rows;
 }
 
 static bool missing_infinite(const ns_table *table)
@@ -54,12 +56,15 @@ static ns_status place_rows(load *l)
     out->place = malloc(((size_t)table->n_kept + 1) * sizeof *out->place);
     l->row_number = malloc(room * sizeof *l->row_number);
     l->label = malloc(room * sizeof *l->label);
-    l->weight = table->weight != NULL ? malloc(room * sizeof *l->weight) : NULL;
+    float of_positives = ns_job_has(table->job, "model.positive_weight") ? (float)ns_job_number(table->job, "model.positive_weight") : 1.0f;
+    bool weighs = table->weight != NULL || of_positives != 1.0f;
+    l->weight = weighs ? malloc(room * sizeof *l->weight) : NULL;
     l->codes = calloc((size_t)table->features.n + 1, sizeof *l->codes);
-    l->slab = malloc(NS_SLAB_ROWS * sizeof(uint64_t));
+    l->slab_rows = ns_cohort_stretch();
+    l->slab = malloc((size_t)l->slab_rows * sizeof(uint64_t));
     out->distribution = calloc((size_t)table->features.n + 1, sizeof *out->distribution);
     if (out->place == NULL || l->row_number == NULL || l->label == NULL || l->codes == NULL || l->slab == NULL ||
-        out->distribution == NULL || (table->weight != NULL && l->weight == NULL))
+        out->distribution == NULL || (weighs && l->weight == NULL))
         return ns_fail(NS_ENOMEM, "no memory for %lld rows", (long long)l->n_local);
     int64_t train = 0, valid = out->n_train;
     for (int64_t i = 0; i < table->n_kept; i++) {
@@ -68,7 +73,7 @@ static ns_status place_rows(load *l)
         if (at < 0) continue;
         l->row_number[at] = table->row[i];
         l->label[at] = table->label[i];
-        if (l->weight != NULL) l->weight[at] = table->weight[i];
+        if (weighs) l->weight[at] = (table->weight != NULL ? table->weight[i] : 1.0f) * (table->label[i] > 0 ? of_positives : 1.0f);
     }
     return NS_OK;
 }
@@ -97,13 +102,13 @@ static ns_status read_codes(load *l, int32_t f)
     ns_table *table = l->table;
     int32_t column = table->features.list[f].column, index = ns_table_used_index(table, column);
     l->codes[f] = malloc(((size_t)l->n_local + 1) * sizeof **l->codes);
-    uint64_t *level_words = NULL, *words = malloc(NS_SLAB_ROWS * sizeof *words);
+    uint64_t *level_words = NULL, *words = malloc((size_t)l->slab_rows * sizeof *words);
     ns_status status = l->codes[f] == NULL || words == NULL ? ns_fail(NS_ENOMEM, "no memory for column '%s'", table->features.list[f].name) : NS_OK;
     if (status == NS_OK) status = ns_level_words(&level_words, ns_cohort_column(table->cohort, column)->levels);
     int64_t k = 0, end = table->shard.first_row + table->shard.n_rows;
     int32_t *codes = l->slab;
-    for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += NS_SLAB_ROWS) {
-        int64_t n = rows_at(table, at);
+    for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += l->slab_rows) {
+        int64_t n = rows_at(l, at);
         status = ns_stop_check();
         if (status == NS_OK) status = ns_cohort_read_codes(table->cohort, column, at, n, codes);
         if (status != NS_OK) break;
@@ -198,19 +203,28 @@ static ns_status create_forest(load *l)
     int32_t n = table->features.n;
     ns_feature_kind *kind = calloc((size_t)n + 1, sizeof *kind);
     int32_t *n_bins = calloc((size_t)n + 1, sizeof *n_bins);
-    ns_status status = ns_agree(kind == NULL || n_bins == NULL ? ns_fail(NS_ENOMEM, "no memory for the features") : NS_OK, table->comm);
+    int8_t *monotone = calloc((size_t)n + 1, sizeof *monotone);
+    ns_forest_settings settings = *l->settings;
+    settings.n_classes = (int32_t)table->classes.n;
+    bool any_monotone = false;
+    ns_status status = kind == NULL || n_bins == NULL || monotone == NULL ? ns_fail(NS_ENOMEM, "no memory for the features") : NS_OK;
+    status = ns_agree(status, table->comm);
     if (status == NS_OK) {
         for (int32_t f = 0; f < n; f++) {
+            monotone[f] = table->features.list[f].monotone;
+            any_monotone |= monotone[f] != 0;
             kind[f] = table->features.list[f].kind;
             n_bins[f] = NS_BIN_FIRST_LEVEL + (int32_t)table->features.list[f].encoding.levels.n;
         }
-        ns_forest_plan plan = {.settings = *l->settings, .n_train = l->out->n_train, .n_valid = l->out->n_valid,
+        ns_forest_plan plan = {.settings = settings, .n_train = l->out->n_train, .n_valid = l->out->n_valid,
                                .n_train_global = table->n_part_global[NS_PART_TRAIN], .n_features = n, .kind = kind,
-                               .n_bins = n_bins, .row_number = l->row_number, .label = l->label, .weight = l->weight};
+                               .n_bins = n_bins, .row_number = l->row_number, .monotone = any_monotone ? monotone : NULL,
+                               .label = l->label, .weight = l->weight};
         status = ns_agree(l->out->device->forest->create(&l->out->forest, l->out->device, &plan), table->comm);
     }
     free(kind);
     free(n_bins);
+    free(monotone);
     return status;
 }
 
@@ -236,8 +250,8 @@ static ns_status read_numbers(load *l, int32_t f, float *values)
     int64_t k = 0, end = table->shard.first_row + table->shard.n_rows;
     float *slab = l->slab;
     bool make_missing = missing_infinite(table);
-    for (int64_t at = table->shard.first_row; at < end; at += NS_SLAB_ROWS) {
-        int64_t n = rows_at(table, at);
+    for (int64_t at = table->shard.first_row; at < end; at += l->slab_rows) {
+        int64_t n = rows_at(l, at);
         NS_TRY(ns_cohort_read_number(table->cohort, column, at, n, slab));
         ns_fingerprint_numbers(table->fingerprint, index, at, n, slab);
         for (; k < table->n_kept && table->row[k] < at + n; k++) {
@@ -390,11 +404,17 @@ int64_t ns_training_data_memory(const ns_table *table, const ns_forest_settings 
         }
         ns_forest_plan plan = {.settings = *settings, .n_train = n_rows, .n_train_global = n_global, .n_features = n,
                                .kind = kind, .n_bins = n_bins};
+        if (table->objective == NS_MULTICLASS)
+            plan.settings.n_classes = table->classes.n > 0 ? (int32_t)table->classes.n
+                                                           : ns_label_expected_classes(table->job, table->cohort, table->label_column);
+        float weighs = 1; /* only whether there are weights counts */
+        if (table->weight_column >= 0 || ns_job_has(table->job, "model.positive_weight")) plan.weight = &weighs;
         int32_t batch = batch_size(n_rows);
         if (batch > n_numbers) batch = n_numbers;
         int64_t table_bytes = n_rows * (int64_t)(sizeof(int64_t) * 2 + sizeof(float) * 2 + sizeof(ns_hash128) + 1);
+        table_bytes += n_rows * (int64_t)sizeof(float) * ns_n_outputs(&plan.settings); /* risks, once trained */
         int64_t held = n_rows * (int64_t)sizeof(int32_t) * (n - n_numbers > batch ? n - n_numbers : batch);
-        bytes = ns_forest_memory(&plan, batch) + table_bytes + held + NS_SLAB_ROWS * 64;
+        bytes = ns_forest_memory(&plan, batch) + table_bytes + held + NS_SLAB_ROWS * 64 + ns_cohort_stretch() * 16;
     }
     free(kind);
     free(n_bins);

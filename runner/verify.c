@@ -30,6 +30,7 @@ static ns_status expect_scores(verify_run *run)
     if (!ns_path_exists(run->expect)) return ns_fail(NS_EINVAL, "--expect: '%s' is not there", run->expect);
     NS_TRY(ns_scores_inspect(&run->expected, run->expect));
     const char *folder = getenv("TMPDIR");
+    ns_durable_share(NS_SHARE_PRIVATE); /* it holds ids, and stands in a folder of everybody's */
     snprintf(run->temporary, sizeof run->temporary, "%s/nightshift-gold-%ld.h5", folder != NULL ? folder : "/tmp", (long)getpid());
     return NS_OK;
 }
@@ -60,9 +61,9 @@ static ns_status score_gold(verify_run *run)
         status = ns_night_open(&run->night, context->rank == 0 ? &files : NULL, &plan, run->device, context->comm);
     }
     ns_texts_destroy(&files);
-    if (status == NS_OK) status = ns_night_statuses(&run->night);
+    if (status == NS_OK) status = ns_night_prepare(&run->night);
     if (status == NS_OK)
-        status = ns_agree(context->rank == 0 ? ns_score_output_open(&run->output, &run->night, run->temporary, "") : NS_OK, context->comm);
+        status = ns_agree(context->rank == 0 ? ns_score_output_open(&run->output, &run->night, run->temporary, NULL, "") : NS_OK, context->comm);
     if (status == NS_OK) status = ns_night_score(&run->night, ns_score_output_take, &run->output);
     if (status == NS_OK) status = ns_agree(context->rank == 0 ? compare(run) : NS_OK, context->comm);
     return status;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/numerics.h"
+#include "runner/objective.h"
 
 /* Leaves opened ahead per step (design.md, section 10): enough that few steps wait, few enough that little is
  * in vain. */
@@ -16,7 +17,8 @@ ns_forest_settings ns_gbdt_settings(const ns_job *job)
 {
     const char *bits = ns_job_text(job, "model.gradient_bits");
     return (ns_forest_settings){
-        .objective = NS_BINARY,
+        .objective = ns_objective_of(job),
+        .quantile = ns_quantile_of(job),
         .seed = (uint64_t)ns_job_integer(job, "train.seed"),
         .learning_rate = ns_job_number(job, "model.learning_rate"),
         .max_leaves = (int32_t)ns_job_integer(job, "model.max_leaves"),
@@ -40,15 +42,17 @@ ns_forest_settings ns_gbdt_settings(const ns_job *job)
     };
 }
 
-ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, const ns_device *device,
-                           const ns_forest *forest, const ns_trees *trees, int64_t n_trees)
+ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_table *table, const ns_device *device, const ns_forest *forest,
+                           const ns_trees *trees, int64_t n_rounds)
 {
+    const ns_features *features = &table->features;
     NS_TRY(ns_gbdt_create(out, features->n));
     ns_gbdt_model *model = *out;
-    model->objective = NS_BINARY;
+    ns_status status = table->objective == NS_MULTICLASS ? ns_gbdt_set_classes(model, &table->classes) : NS_OK;
+    if (status == NS_OK) device->forest->base(forest, model->base, &model->k);
+    model->objective = table->objective;
+    model->quantile = ns_quantile_of(table->job);
     model->numerics_version = NS_NUMERICS_VERSION;
-    device->forest->base(forest, &model->base, &model->k);
-    ns_status status = NS_OK;
     for (int32_t f = 0; f < features->n && status == NS_OK; f++) {
         const ns_feature *feature = &features->list[f];
         if (feature->kind == NS_CATEGORY) {
@@ -62,7 +66,7 @@ ns_status ns_gbdt_assemble(ns_gbdt_model **out, const ns_features *features, con
     }
     if (status == NS_OK && model->trees == NULL) status = ns_trees_create(&model->trees);
     if (status == NS_OK) status = ns_trees_append_all(model->trees, trees);
-    if (status == NS_OK) ns_trees_truncate(model->trees, n_trees);
+    if (status == NS_OK) ns_trees_truncate(model->trees, n_rounds * model->n_outputs);
     if (status != NS_OK) ns_gbdt_destroy(out);
     return status;
 }

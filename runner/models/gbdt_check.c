@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/models/gbdt_names.h"
+
 enum { MOST_CUTS = 254, MOST_K = 62, MOST_TREES = 1 << 30 };
 
 /* Margins: |base| <= 2^61 and 2^30 leaves below 2^31 stay within int64. */
@@ -161,13 +163,46 @@ static ns_status check_trees(const ns_gbdt_model *model, const char *file)
     return status;
 }
 
+/* Each class is known by its text. */
+static ns_status check_classes(const ns_gbdt_model *model, const char *file)
+{
+    ns_texts sorted = {0};
+    ns_status status = NS_OK;
+    for (int64_t i = 0; i < model->classes.n && status == NS_OK; i++) {
+        int64_t n = model->classes.offset[i + 1] - model->classes.offset[i];
+        if (n == 0) status = ns_fail(NS_EVERIFY, "'%s': class %lld has no text", file, (long long)i);
+        else status = ns_texts_append(&sorted, model->classes.bytes + model->classes.offset[i], n);
+    }
+    if (status == NS_OK) status = ns_texts_sort_unique(&sorted);
+    if (status == NS_OK && sorted.n != model->classes.n) status = ns_fail(NS_EVERIFY, "'%s': two classes have the same text", file);
+    ns_texts_destroy(&sorted);
+    return status;
+}
+
+static ns_status check_outputs(const ns_gbdt_model *model, const char *file)
+{
+    bool multiclass = model->objective == NS_MULTICLASS;
+    if (model->n_outputs != (multiclass ? model->classes.n : 1) || (multiclass && model->n_outputs < 3))
+        return ns_fail(NS_EVERIFY, "'%s' has %d outputs and %lld classes", file, (int)model->n_outputs, (long long)model->classes.n);
+    if (model->trees->n_trees % model->n_outputs != 0)
+        return ns_fail(NS_EVERIFY, "'%s': its last round has not a tree for each of %d outputs", file, (int)model->n_outputs);
+    for (int32_t i = 0; i < model->n_outputs; i++)
+        if (model->base[i] < -MOST_BASE || model->base[i] > MOST_BASE)
+            return ns_fail(NS_EVERIFY, "'%s': base is not from -2^61 to 2^61", file);
+    return multiclass ? check_classes(model, file) : NS_OK;
+}
+
 ns_status ns_gbdt_check(const ns_gbdt_model *model, const char *name)
 {
-    if (model->objective != NS_BINARY) return ns_fail(NS_EVERIFY, "'%s' has an unknown objective", name);
-    if (model->k < 0 || model->k > MOST_K)
-        return ns_fail(NS_EVERIFY, "'%s': k is %d, not from 0 to %d", name, (int)model->k, MOST_K);
-    if (model->base < -MOST_BASE || model->base > MOST_BASE)
-        return ns_fail(NS_EVERIFY, "'%s': base is not from -2^61 to 2^61", name);
+    if (model->objective < NS_BINARY || model->objective > NS_QUANTILE)
+        return ns_fail(NS_EVERIFY, "'%s' has an unknown objective", name);
+    bool free_scale = model->objective == NS_REGRESSION || model->objective == NS_QUANTILE;
+    int least_k = free_scale ? NS_LEAST_FREE_K : 0, most_k = free_scale ? NS_MOST_FREE_K : MOST_K;
+    if (model->k < least_k || model->k > most_k)
+        return ns_fail(NS_EVERIFY, "'%s': k is %d, not from %d to %d", name, (int)model->k, least_k, most_k);
+    if (model->objective == NS_QUANTILE ? !(model->quantile > 0 && model->quantile < 1) : model->quantile != 0)
+        return ns_fail(NS_EVERIFY, "'%s': its quantile is not that of its objective", name);
+    NS_TRY(check_outputs(model, name));
     NS_TRY(check_features(model, name));
     return check_trees(model, name);
 }

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/number.h"
 #include "runner/models/gbdt_names.h"
+#include "runner/objective.h"
 
 #define FORMAT "nightshift-gbdt"
-enum { FORMAT_VERSION = 1, N_METADATA = 9, NUMBER_TEXT = 24 };
+enum { FORMAT_VERSION = 1, MOST_METADATA = 10, N_NUMBERS = 6, NUMBER_TEXT = NS_NUMBER_ROOM };
 
 /* --- writing --- */
 
@@ -156,6 +158,10 @@ static int32_t list_tensors(ns_tensor *out, const ns_gbdt_model *model, const ar
     out[n++] = vector(CUT_FIRST, NS_I64, a->cut_first, n_features + 1);
     out[n++] = vector(LEVEL_FIRST, NS_I64, a->level_first, n_features + 1);
     out[n++] = vector(LEVEL_BYTE_FIRST, NS_I64, a->level_byte_first, a->n_levels + 1);
+    if (model->objective == NS_MULTICLASS) {
+        out[n++] = vector(OUTPUT_BASE, NS_I64, model->base, model->n_outputs);
+        out[n++] = vector(CLASS_BYTE_FIRST, NS_I64, model->classes.offset, model->n_outputs + 1);
+    }
     out[n++] = vector(NODE_FEATURE, NS_I32, a->node_feature, n_nodes);
     out[n++] = vector(NODE_RIGHT, NS_I32, a->node_right, n_nodes);
     out[n++] = vector(NODE_THRESHOLD, NS_I32, a->node_threshold, n_nodes);
@@ -167,26 +173,47 @@ static int32_t list_tensors(ns_tensor *out, const ns_gbdt_model *model, const ar
     out[n++] = vector(FEATURE_KIND, NS_U8, a->kind, n_features);
     out[n++] = vector(FEATURE_NAME_BYTES, NS_U8, a->name_bytes, a->n_name_bytes);
     out[n++] = vector(LEVEL_BYTES, NS_U8, a->level_bytes, a->n_level_bytes);
+    if (model->objective == NS_MULTICLASS)
+        out[n++] = vector(CLASS_BYTES, NS_U8, model->classes.bytes, n_text_bytes(&model->classes));
     for (int32_t i = 0; i < extra->n_tensors; i++) out[n++] = extra->tensors[i];
     return n;
 }
 
-/* numbers: room for the texts of five numbers. Returns how many pairs. */
+static int32_t pair(const char **out, int32_t n, const char *key, const char *value)
+{
+    out[2 * n] = key;
+    out[2 * n + 1] = value;
+    return n + 1;
+}
+
+/* numbers: room for the texts of numbers. Returns how many pairs. */
 static int32_t list_metadata(const char **out, char (*numbers)[NUMBER_TEXT], const ns_gbdt_model *model,
                              const ns_gbdt_extra *extra)
 {
+    int32_t n = 0;
     snprintf(numbers[0], NUMBER_TEXT, "%d", (int)model->k);
-    snprintf(numbers[1], NUMBER_TEXT, "%" PRId64, model->base);
+    snprintf(numbers[1], NUMBER_TEXT, "%" PRId64, model->base[0]);
     snprintf(numbers[2], NUMBER_TEXT, "%d", model->numerics_version);
     snprintf(numbers[3], NUMBER_TEXT, "%" PRId64, model->trees->n_trees);
     snprintf(numbers[4], NUMBER_TEXT, "%d", (int)model->n_features);
-    const char *const own[2 * N_METADATA] = {
-        "format",  FORMAT,     "format_version", "1",       "objective", "binary",           "link",
-        "sigmoid", "k",        numbers[0],       "base",    numbers[1],  "numerics_version", numbers[2],
-        "n_trees", numbers[3], "n_features",     numbers[4]};
-    memcpy(out, own, sizeof own);
-    for (int32_t i = 0; i < 2 * extra->n_metadata; i++) out[2 * N_METADATA + i] = extra->metadata[i];
-    return N_METADATA + extra->n_metadata;
+    n = pair(out, n, "format", FORMAT);
+    n = pair(out, n, "format_version", "1");
+    n = pair(out, n, "objective", ns_objective_name(model->objective));
+    n = pair(out, n, "link", ns_objective_link(model->objective));
+    n = pair(out, n, "k", numbers[0]);
+    if (model->objective != NS_MULTICLASS) n = pair(out, n, "base", numbers[1]);
+    n = pair(out, n, "numerics_version", numbers[2]);
+    n = pair(out, n, "n_trees", numbers[3]);
+    n = pair(out, n, "n_features", numbers[4]);
+    if (model->objective == NS_MULTICLASS) {
+        snprintf(numbers[5], NUMBER_TEXT, "%d", (int)model->n_outputs);
+        n = pair(out, n, "n_outputs", numbers[5]);
+    } else if (model->objective == NS_QUANTILE) {
+        ns_number_write(numbers[5], model->quantile);
+        n = pair(out, n, "quantile", numbers[5]);
+    }
+    for (int32_t i = 0; i < extra->n_metadata; i++) n = pair(out, n, extra->metadata[2 * i], extra->metadata[2 * i + 1]);
+    return n;
 }
 
 ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *extra, uint8_t **bytes,
@@ -197,11 +224,11 @@ ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *ex
     arrays a;
     ns_status status = allocate(&a, model);
     ns_tensor *tensors = malloc((size_t)(N_TENSORS + extra->n_tensors) * sizeof *tensors);
-    const char **metadata = malloc((size_t)(2 * (N_METADATA + extra->n_metadata)) * sizeof *metadata);
+    const char **metadata = malloc((size_t)(2 * (MOST_METADATA + extra->n_metadata)) * sizeof *metadata);
     if (status == NS_OK && (tensors == NULL || metadata == NULL))
         status = ns_fail(NS_ENOMEM, "no memory to write a model");
     if (status == NS_OK) {
-        char numbers[5][NUMBER_TEXT];
+        char numbers[N_NUMBERS][NUMBER_TEXT];
         fill_nodes(&a, model->trees);
         fill_features(&a, model);
         int32_t n_tensors = list_tensors(tensors, model, &a, extra);
@@ -226,7 +253,11 @@ ns_status ns_gbdt_build(const ns_gbdt_model *model, uint8_t **bytes, size_t *n_b
 typedef struct reader {
     const ns_safetensors *file;
     const char *name;
-    int32_t n_features;
+    ns_objective objective;
+    int32_t n_features, n_outputs;
+    int64_t n_class_bytes;
+    const int64_t *output_base, *class_byte_first; /* multiclass */
+    const uint8_t *class_bytes;
     int64_t n_trees, n_nodes, n_set_words, n_cuts, n_levels, n_level_bytes, n_name_bytes;
     const int64_t *tree_first, *node_rows, *name_first, *cut_first, *level_first, *level_byte_first;
     const double *node_gain;
@@ -256,15 +287,39 @@ static ns_status expect_text(const reader *r, const char *key, const char *want)
     return ns_fail(NS_EVERIFY, "'%s': its metadata have no '%s' that is '%s'", r->name, key, want);
 }
 
+/* What is learned, before any tensor is looked for. */
+static ns_status read_objective(reader *r)
+{
+    const char *text = ns_safetensors_metadata(r->file, "objective");
+    int64_t n_outputs;
+    if (text == NULL || !ns_objective_find(text, &r->objective))
+        return ns_fail(NS_EVERIFY, "'%s': its metadata have no 'objective' that this program knows", r->name);
+    NS_TRY(expect_text(r, "link", ns_objective_link(r->objective)));
+    r->n_outputs = 1;
+    if (r->objective != NS_MULTICLASS) return NS_OK;
+    NS_TRY(read_number(&n_outputs, r, "n_outputs", 3, INT32_MAX - 1));
+    r->n_outputs = (int32_t)n_outputs;
+    return NS_OK;
+}
+
+static ns_status read_quantile(double *out, const reader *r)
+{
+    const char *text = ns_safetensors_metadata(r->file, "quantile");
+    char again[NS_NUMBER_ROOM] = "";
+    if (text != NULL && ns_number_read(text, strlen(text), out)) ns_number_write(again, *out);
+    if (text != NULL && strcmp(text, again) == 0 && *out > 0 && *out < 1) return NS_OK;
+    return ns_fail(NS_EVERIFY, "'%s': its metadata have no 'quantile' between 0 and 1", r->name);
+}
+
 static ns_status read_metadata(ns_gbdt_model *model, const reader *r)
 {
     int64_t number;
-    NS_TRY(expect_text(r, "objective", "binary"));
-    NS_TRY(expect_text(r, "link", "sigmoid"));
-    model->objective = NS_BINARY;
-    NS_TRY(read_number(&number, r, "k", 0, 62));
+    bool free_scale = r->objective == NS_REGRESSION || r->objective == NS_QUANTILE; /* labels of any size */
+    model->objective = r->objective;
+    NS_TRY(read_number(&number, r, "k", free_scale ? NS_LEAST_FREE_K : 0, free_scale ? NS_MOST_FREE_K : 62));
     model->k = (int32_t)number;
-    NS_TRY(read_number(&model->base, r, "base", INT64_MIN, INT64_MAX));
+    if (r->objective != NS_MULTICLASS) NS_TRY(read_number(model->base, r, "base", INT64_MIN, INT64_MAX));
+    if (r->objective == NS_QUANTILE) NS_TRY(read_quantile(&model->quantile, r));
     NS_TRY(read_number(&number, r, "numerics_version", 1, 1000000));
     model->numerics_version = (int)number;
     return NS_OK;
@@ -305,6 +360,11 @@ static ns_status get_u8(const reader *r, const char *tensor, int64_t n, const ui
 static ns_status find_tensors(reader *r)
 {
     const void *data = NULL;
+    if (r->objective == NS_MULTICLASS) {
+        NS_TRY(get_i64(r, OUTPUT_BASE, r->n_outputs, &r->output_base));
+        NS_TRY(get_i64(r, CLASS_BYTE_FIRST, (int64_t)r->n_outputs + 1, &r->class_byte_first));
+        NS_TRY(get_u8(r, CLASS_BYTES, -1, &r->class_bytes, &r->n_class_bytes));
+    }
     NS_TRY(get_i32(r, NODE_FEATURE, -1, &r->node_feature, &r->n_nodes));
     NS_TRY(get_i32(r, NODE_RIGHT, r->n_nodes, &r->node_right, NULL));
     NS_TRY(get_i32(r, NODE_THRESHOLD, r->n_nodes, &r->node_threshold, NULL));
@@ -418,6 +478,20 @@ static ns_status read_features(ns_gbdt_model *model, const reader *r)
     return NS_OK;
 }
 
+/* Multiclass: what each output stands for, and its base. */
+static ns_status read_classes(ns_gbdt_model *model, const reader *r)
+{
+    ns_texts classes = {0};
+    ns_status status = check_pieces(r, CLASS_BYTE_FIRST, r->class_byte_first, r->n_outputs, r->n_class_bytes);
+    for (int32_t i = 0; i < r->n_outputs && status == NS_OK; i++)
+        status = ns_texts_append(&classes, (const char *)r->class_bytes + r->class_byte_first[i],
+                                 r->class_byte_first[i + 1] - r->class_byte_first[i]);
+    if (status == NS_OK) status = ns_gbdt_set_classes(model, &classes);
+    if (status == NS_OK) memcpy(model->base, r->output_base, (size_t)r->n_outputs * sizeof *model->base);
+    ns_texts_destroy(&classes);
+    return status;
+}
+
 /* Whether it is a model of ours that this program knows. */
 static ns_status check_format(const reader *r)
 {
@@ -435,6 +509,7 @@ ns_status ns_gbdt_read(ns_gbdt_model **out, const ns_safetensors *file, const ch
     *out = NULL;
     reader r = {.file = file, .name = name};
     NS_TRY(check_format(&r));
+    NS_TRY(read_objective(&r));
     int64_t n_features;
     NS_TRY(read_number(&n_features, &r, "n_features", 1, INT64_C(1) << 24));
     NS_TRY(read_number(&r.n_trees, &r, "n_trees", 0, INT64_C(1) << 30));
@@ -443,7 +518,8 @@ ns_status ns_gbdt_read(ns_gbdt_model **out, const ns_safetensors *file, const ch
 
     ns_gbdt_model *model = NULL;
     NS_TRY(ns_gbdt_create(&model, r.n_features));
-    ns_status status = read_metadata(model, &r);
+    ns_status status = r.objective == NS_MULTICLASS ? read_classes(model, &r) : NS_OK;
+    if (status == NS_OK) status = read_metadata(model, &r);
     if (status == NS_OK) status = read_features(model, &r);
     if (status == NS_OK) status = read_trees(model->trees, &r);
     if (status == NS_OK) status = ns_gbdt_check(model, name);

@@ -14,9 +14,12 @@
 /* Owns all its memory. Features stand in ascending bytewise order of name. */
 typedef struct ns_gbdt_model {
     ns_objective objective;
+    double quantile;      /* objective quantile: in (0, 1); else 0 */
     int numerics_version; /* kernels/numerics.h of the program that trained it */
-    int64_t base;         /* margin before the first tree, in units of 2^-k */
+    int32_t n_outputs;    /* multiclass: classes; else 1. Tree t belongs to output t % n_outputs */
+    int64_t *base;        /* [n_outputs] margins before the first tree, in units of 2^-k */
     int32_t k;
+    ns_texts classes;     /* multiclass: [n_outputs] in the order of labels; else empty */
     int32_t n_features;     /* > 0 */
     char **names;           /* [n_features] */
     ns_feature_kind *kinds; /* [n_features] */
@@ -28,12 +31,15 @@ typedef struct ns_gbdt_model {
 } ns_gbdt_model;
 
 /*
- * A model without trees whose n_features features are still unset.
+ * A binary model without trees, of base 0, whose n_features features are still unset.
  *   out  out  destroyed with ns_gbdt_destroy; NULL on failure
  * Local. NS_ENOMEM.
  */
 ns_status ns_gbdt_create(ns_gbdt_model **out, int32_t n_features);
 void ns_gbdt_destroy(ns_gbdt_model **model);
+
+/* Makes it multiclass, with these classes and bases of 0. Copied. Local. NS_ENOMEM. */
+ns_status ns_gbdt_set_classes(ns_gbdt_model *model, const ns_texts *classes);
 
 /* Sets feature f; everything is copied. levels: sorted by bytes, without repeats. Local. NS_ENOMEM. */
 ns_status ns_gbdt_set_number(ns_gbdt_model *model, int32_t f, const char *name, const float *cuts,

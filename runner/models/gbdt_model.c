@@ -16,9 +16,11 @@ ns_status ns_gbdt_create(ns_gbdt_model **out, int32_t n_features)
     model->n_cuts = calloc(n, sizeof *model->n_cuts);
     model->n_bins = calloc(n, sizeof *model->n_bins);
     model->encodings = calloc(n, sizeof *model->encodings);
+    model->n_outputs = 1;
+    model->base = calloc(1, sizeof *model->base);
     ns_status status = ns_trees_create(&model->trees);
     if (status == NS_OK && (model->names == NULL || model->kinds == NULL || model->cuts == NULL ||
-                            model->n_cuts == NULL || model->n_bins == NULL || model->encodings == NULL))
+                            model->n_cuts == NULL || model->n_bins == NULL || model->encodings == NULL || model->base == NULL))
         status = ns_fail(NS_ENOMEM, "no memory for a model of %d features", (int)n_features);
     if (status != NS_OK) ns_gbdt_destroy(&model);
     *out = model;
@@ -40,9 +42,25 @@ void ns_gbdt_destroy(ns_gbdt_model **out)
     free(model->n_cuts);
     free(model->n_bins);
     free(model->encodings);
+    free(model->base);
+    ns_texts_destroy(&model->classes);
     ns_trees_destroy(&model->trees);
     free(model);
     *out = NULL;
+}
+
+ns_status ns_gbdt_set_classes(ns_gbdt_model *model, const ns_texts *classes)
+{
+    int64_t *base = calloc((size_t)classes->n + 1, sizeof *base);
+    if (base == NULL) return ns_fail(NS_ENOMEM, "no memory for a model of %lld classes", (long long)classes->n);
+    free(model->base);
+    model->base = base;
+    model->objective = NS_MULTICLASS;
+    model->n_outputs = (int32_t)classes->n;
+    ns_texts_clear(&model->classes);
+    for (int64_t i = 0; i < classes->n; i++)
+        NS_TRY(ns_texts_append(&model->classes, classes->bytes + classes->offset[i], classes->offset[i + 1] - classes->offset[i]));
+    return NS_OK;
 }
 
 /* Back to unset, under a new name. */

@@ -19,5 +19,12 @@
 #define LEVEL_FIRST        "level.first"
 #define LEVEL_BYTE_FIRST   "level.byte_first"
 #define LEVEL_BYTES        "level.bytes"
-enum { N_TENSORS = 18 };
+/* Only where there is more than one output. */
+#define OUTPUT_BASE      "output.base"
+#define CLASS_BYTE_FIRST "class.byte_first"
+#define CLASS_BYTES      "class.bytes"
+enum { N_TENSORS = 21 };
+
+/* Margins of regression and quantile are in units of the labels' own size: float32 has exponents from -149 to 127. */
+enum { NS_LEAST_FREE_K = -128, NS_MOST_FREE_K = 192 };
 #endif

@@ -297,7 +297,7 @@ static void refuses_wrong_calls(void **state)
     CHECK_FAILS(append(writer, t, texts, 0, 1), NS_EIO, "the ids: a text of 21 bytes, room for 5");
     ns_scores_writer_close(&writer);
     CHECK_FAILS(open_writer(&writer, in_folder("absent/w.h5"), t, texts), NS_EIO,
-                "w.h5: cannot create: No such file");
+                "w.h5': No such file");
     assert_null(writer);
     destroy_table(t);
 }
@@ -323,7 +323,7 @@ static void finds_what_is_wrong(void **state)
                                        "has no attribute reasons: it was not finished",
                                        "do not add up to its attribute reasons",
                                        "row 3 (counting from 0) has an unknown status",
-                                       "has no data set /risk",
+                                       "has none of the data sets /risk and /prediction",
                                        "is a score file of format 2, this program reads 1",
                                        "is not a score file: no root attribute",
                                        "/id has 500 rows, n_rows says 499",

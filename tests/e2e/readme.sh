@@ -40,6 +40,13 @@ for file in model.safetensors job.yaml metrics.json profile.json manifest.json; 
     [ -s "runs/readmission/bundle/$file" ] || { echo "readme: no $file in the bundle"; exit 1; }
 done
 [ -s scores/2026-11-20.h5 ] || { echo "readme: no scores"; exit 1; }
+for day in 17 18 19 20; do
+    [ -s scores/2026-11-$day.h5.manifest.json ] || { echo "readme: the night of $day is not done"; exit 1; }
+done
+[ "$(grep -c 'event=end exit=0 .*as_of=2026-11-' nightly.log)" = 4 ] || { echo "readme: the log does not say four nights"; exit 1; }
+block "yaml site" >site.yaml
+NIGHTSHIFT_SITE=$folder/site.yaml nightshift score readmission.yaml --as-of 2026-11-20 2>site.log
+[ "$(grep -c '^{.*}$' site.log)" = "$(wc -l <site.log)" ] || { echo "readme: its site file does not make the log JSON"; exit 1; }
 if python3 -c 'import h5py' 2>/dev/null; then
     { block python; echo 'assert len(risk) == 4000 and (status == 0).sum() > 3000 and (risk[status == 0] > 0).all()'; } >look.py
     python3 look.py

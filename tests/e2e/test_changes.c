@@ -351,7 +351,7 @@ static void test_held(void **state)
     assert_true(drive_same("out/run/bundle", "life/done/bundle"));
 
     pipe = full_pipe();
-    pid = start_still(0, "score job.yaml --quiet", "out/scores.h5.tmp");
+    pid = start_still(0, "score job.yaml --quiet", "out/scores.h5.lock");
     drive_result second = drive_ranks(3, "score job.yaml --quiet --replace");
     check_line(&second, 2, "the score file is held by process ", "score");
     drive_free(&second);

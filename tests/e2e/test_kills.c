@@ -52,7 +52,7 @@ typedef struct scene {
 } scene;
 
 #define RUN "--set run.out=X/run --quiet"
-#define OUT "--set score.out=X/scores.h5 --quiet"
+#define OUT "--set score.out=X/scores.h5 --set run.out=X/night --quiet"
 
 static const scene scenes[] = {
     {"train", "train job.yaml " RUN, NULL, 0, {{"run/bundle", "ref/run/bundle"}}, NULL},
@@ -62,6 +62,8 @@ static const scene scenes[] = {
     {"score", "score job.yaml " OUT, NULL, 0, {{"scores.h5", "ref/scores.h5"}, {"scores.h5.manifest.json", "ref/scores.h5.manifest.json"}}, NULL},
     {"replace", "score job.yaml --replace " OUT, "other", 0,
      {{"scores.h5", "ref/scores.h5"}, {"scores.h5.1", "other/scores.h5"}, {"scores.h5.manifest.json", "ref/scores.h5.manifest.json"}}, NULL},
+    {"csv", "score job.yaml --set score.csv=true " OUT, NULL, 0,
+     {{"scores.h5", "ref/scores.h5"}, {"scores.csv", "csv/scores.csv"}, {"scores.h5.manifest.json", "csv/scores.h5.manifest.json"}}, NULL},
     {"hold", "score job.yaml --set score.cohort=[bad.h5] " OUT, NULL, 4,
      {{"scores.h5.held", "held/scores.h5.held"}, {"scores.h5.held.manifest.json", "held/scores.h5.held.manifest.json"}}, NULL},
     {"hold again", "score job.yaml --set score.cohort=[bad.h5] " OUT, "held2", 4,
@@ -453,6 +455,7 @@ static int set_up(void **state)
     undisturbed("train job.yaml --set model.rounds=2 " RUN, "short", 0);
     undisturbed("train job.yaml --set model.rounds=40 " RUN, "long", 0);
     undisturbed("score job.yaml " OUT, "ref", 0);
+    undisturbed("score job.yaml --set score.csv=true " OUT, "csv", 0);
     undisturbed("score job.yaml --set 'score.where=age > 50' " OUT, "other", 0);
     undisturbed("score job.yaml --set score.cohort=[bad.h5] " OUT, "held", 4);
     undisturbed("score job.yaml --set score.cohort=[bad.h5] --set 'score.where=age > 50' " OUT, "held2", 4);

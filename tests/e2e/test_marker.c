@@ -3,7 +3,7 @@
  * mark, and every level is held by fewer patients than evaluate.min_cell, many by more rows than
  * model.category_min_rows: so no rule about rows alone keeps them out of a model. After every verb, on right
  * and on wrong input, the mark stands in nothing that the program printed and in no file that it left, but
- * score files and imported cohorts.
+ * score files, imported cohorts and the one list of levels that a model does not know.
  */
 #include <dirent.h>
 #include <math.h>
@@ -63,14 +63,16 @@ static bool file_holds(const char *path)
     return found;
 }
 
-/* Scores hold the ids of their rows: scores/NAME.h5, NAME.h5.held, NAME.h5.1. What is beside them does not.
+/* Scores hold the ids of their rows: scores/NAME.h5, NAME.h5.held, NAME.h5.1. What is beside them does not. A night's
+ * unseen.json names levels for the site.
  */
 static bool may_hold(const char *path)
 {
     size_t n = strlen(path);
-    return strncmp(path, "scores/", 7) == 0 &&
-           (strcmp(path + n - 3, ".h5") == 0 || strcmp(path + n - 5, ".held") == 0 ||
-            strcmp(path + n - 2, ".1") == 0);
+    bool list = strstr(path, "/nights/") != NULL && n > 12 && strcmp(path + n - 12, "/unseen.json") == 0;
+    return list || (strncmp(path, "scores/", 7) == 0 &&
+                    (strcmp(path + n - 3, ".h5") == 0 || strcmp(path + n - 5, ".held") == 0 ||
+                     strcmp(path + n - 2, ".1") == 0));
 }
 
 /* How many files below a folder were looked at. */
@@ -203,6 +205,8 @@ static void test_train(void **state)
              "train.stop_after=3 --set train.stop_metric=auroc");
     watch(0,
           "train job.yaml --set run.out=left/part --set data.split.by=column --set data.split.column=part");
+    watch(0, "train job.yaml --set run.out=left/time --set data.split.by=time --set data.split.test_from=2023-11-25");
+    watch(0, "check job.yaml --set data.split.by=time --set data.split.test_from=2023-11-25");
     watch(0, "train job.yaml --set run.out=left/in --set \"data.where=ward not in ('A') and note is not "
              "missing\"");
 }

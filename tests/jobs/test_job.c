@@ -126,6 +126,10 @@ static void test_set(void **state)
     ns_job_destroy(&job);
 }
 
+static const char all_dates[] =
+    "data: {time: t, group: p, label: {column: y, window: 30d}, split: {by: time, valid_from: '2024-01-01T06:30+01:00',\n"
+    "  test_from: 2024-07-01, until: 2024-12-31T23:59:59, returning: keep}}\ntrain: {stop_after: 9}\n";
+
 static void test_good_combinations(void **state)
 {
     (void)state;
@@ -141,9 +145,52 @@ static void test_good_combinations(void **state)
         "data: {split: {train: 0.333333333333, valid: 0.333333333333, test: 0.333333333334}}\n",
         "data: {split: {by: row, train: 0.6, valid: 0.4}}\ntrain: {stop_after: 9}\n",
         "train: {stop_after: 9}\n",
+        "data: {time: t, split: {by: time, test_from: 2024-01-01}}\n",
+        all_dates,
+        "data: {time: t, label: {column: y, window: 0}, split: {until: 1999-12-31}}\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        ns_job *job = parse(texts[i], NULL, NULL, 0);
+        ns_job *job = parse(texts[i], NULL, NULL, 0), *again;
+        char *echo, *other;
+        CHECK_OK(ns_job_echo(&echo, job, NS_ECHO_ALL)); /* which is a job too, the same */
+        again = parse(echo, NULL, NULL, 0);
+        CHECK_OK(ns_job_echo(&other, again, NS_ECHO_ALL));
+        assert_string_equal(echo, other);
+        free(echo);
+        free(other);
+        ns_job_destroy(&job);
+        ns_job_destroy(&again);
+    }
+}
+
+/* Times of options: seconds, and the shortest text in the echo. */
+static void test_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *echo;
+        int64_t seconds;
+    } cases[] = {
+        {"1970-01-01", "\"1970-01-01\"", 0},
+        {"2024-02-29T00:00:00Z", "\"2024-02-29\"", 1709164800},
+        {"2024-03-01 00:00+01:00", "\"2024-02-29T23:00:00Z\"", 1709247600},
+        {"1969-12-31T23:59:59", "\"1969-12-31T23:59:59Z\"", -1},
+        {"1800-01-01", "\"1800-01-01\"", -5364662400},
+        {"2200-12-31T23:59:59", "\"2200-12-31T23:59:59Z\"", 7289654399},
+        {"2000-12-31", "\"2000-12-31\"", 978220800},
+        {"1900-03-01", "\"1900-03-01\"", -2203891200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[200], want[100];
+        snprintf(text, sizeof text, "data: {time: t, split: {by: time, test_from: '%s'}}\n", cases[i].text);
+        ns_job *job = parse(text, NULL, NULL, 0);
+        assert_true(ns_job_time(job, "data.split.test_from") == cases[i].seconds);
+        assert_true(ns_job_time(job, "data.split.until") == 0);
+        char *echo;
+        CHECK_OK(ns_job_echo(&echo, job, NS_ECHO_BUNDLE));
+        snprintf(want, sizeof want, "    test_from: %s\n", cases[i].echo);
+        assert_non_null(strstr(echo, want));
+        free(echo);
         ns_job_destroy(&job);
     }
 }
@@ -322,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_later_layers_win),
         cmocka_unit_test(test_set),
-        cmocka_unit_test(test_good_combinations),
+        cmocka_unit_test(test_good_combinations), cmocka_unit_test(test_times),
         cmocka_unit_test(test_dated_paths),
         cmocka_unit_test(test_echo_reads_back),
         cmocka_unit_test(test_bundle_echo_is_stable),

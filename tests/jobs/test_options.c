@@ -26,7 +26,7 @@ static void test_table_is_well_formed(void **state)
         for (int32_t j = 0; j < i; j++)
             if (strcmp(ns_options[j].key, o->key) == 0) fail_msg("%s stands twice", o->key);
     }
-    assert_int_equal(ns_n_options, 61);
+    assert_int_equal(ns_n_options, 74);
 }
 
 static void test_defaults(void **state)

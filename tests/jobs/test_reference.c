@@ -41,7 +41,7 @@ static void test_every_option_is_told(void **state)
     }
     assert_memory_equal(help, "  name  (text: at most", 22);
     assert_non_null(
-        strstr(page, "| `model.rounds` | whole number: 1 to 100000 trees | `500` | Boosting rounds"));
+        strstr(page, "| `model.rounds` | whole number: 1 to 100000 rounds | `500` | Boosting rounds"));
     assert_non_null(strstr(page, "| `data.layout` | choice: columns, matrix | `columns` | "));
     assert_non_null(strstr(page, "The model is the same. | site |\n"));
     size_t column = 0;

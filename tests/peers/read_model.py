@@ -1,6 +1,6 @@
-"""The risks of a Nightshift tree model, to the last bit, with numpy and safetensors alone.
+"""The risks or predictions of a Nightshift tree model, to the last bit, with numpy and safetensors alone.
 
-score("model.safetensors", {"age": float32 array, "unit": ["ICU", None, ...], ...}) -> float32 array.
+score("model.safetensors", {"age": float32 array, "unit": ["ICU", None, ...], ...}) -> float32 array [rows] or [rows, classes].
 NaN and None are missing. runner/models/README.md describes the file.
 """
 import numpy as np
@@ -38,9 +38,10 @@ def score(path, columns):
     names = [text[ends[f]:ends[f + 1]].decode() for f in range(int(about["n_features"]))]
     bins = np.stack([bins_of(model, f, columns[name]) for f, name in enumerate(names)]).astype(np.int64)
     words = np.append(model["set.words"], np.uint32(0)).astype(np.int64)
-    margin = np.full(bins.shape[1], int(about["base"]), dtype=np.int64)
+    base = model["output.base"] if "output.base" in model else [int(about["base"])] # one for each output
+    margin = np.tile(np.array(base, dtype=np.int64), (bins.shape[1], 1))
     row = np.arange(bins.shape[1])
-    for root in model["tree.first"][:-1]:
+    for tree, root in enumerate(model["tree.first"][:-1]):
         node = np.full(bins.shape[1], root)
         while (model["node.feature"][node] >= 0).any():
             split, bin = model["node.feature"][node] >= 0, bins[model["node.feature"][node], row]
@@ -49,8 +50,10 @@ def score(path, columns):
             by_value = np.where(bin == 0, model["node.missing_left"][node] == 1, bin <= model["node.threshold"][node])
             left = np.where(first_word >= 0, word >> (bin & 31) & 1 == 1, by_value)
             node = np.where(split, np.where(left, node + 1, root + model["node.right"][node]), node)
-        margin += model["node.leaf"][node]
-    x = margin.astype(np.float64) * 2.0 ** -int(about["k"])
-    a = exp(-np.abs(x))
-    risk = (np.where(x >= 0, 1.0, a) / (1.0 + a)).astype(np.float32)
-    return np.minimum(np.maximum(risk, np.float32(2.0 ** -24)), np.float32(1 - 2.0 ** -24))
+        margin[:, tree % len(base)] += model["node.leaf"][node]
+    m, link, most = margin.astype(np.float64) * 2.0 ** -int(about["k"]), about["link"], np.finfo(np.float32).max
+    if link in ("identity", "exp"):
+        return (np.clip(m, -most, most) if link == "identity" else exp(np.clip(m, -30, 30)))[:, 0].astype(np.float32)
+    a = exp(-np.abs(m)) if link == "sigmoid" else exp(m - m.max(axis=1, keepdims=True))
+    risk = np.where(m >= 0, 1.0, a) / (1.0 + a) if link == "sigmoid" else a / np.cumsum(a, axis=1)[:, -1:]
+    return np.clip(risk[:, 0] if link == "sigmoid" else risk, 2.0 ** -24, 1 - 2.0 ** -24).astype(np.float32)

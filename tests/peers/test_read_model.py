@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import read_model
+from cohort_columns import kind_of, read_columns
 
 JOB = """
 name: peers
@@ -37,24 +38,6 @@ MODEL = "run/bundle/model.safetensors"
 def nightshift(*words):
     env = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     subprocess.run([sys.argv[1], *words, "--quiet"], check=True, env=env, stdout=subprocess.DEVNULL)
-
-
-def kind_of(values):
-    kind = values.attrs["kind"]
-    return kind.decode() if isinstance(kind, bytes) else kind
-
-
-def read_columns(path):
-    """What read_model.score takes: numbers as float32, categories as texts, None where missing."""
-    columns = {}
-    with h5py.File(path) as file:
-        for name, values in file["columns"].items():
-            if kind_of(values) == "number":
-                columns[name] = values[:].astype(np.float32)
-            elif kind_of(values) == "category":
-                levels = [t.decode() for t in file["levels"][name][:]] + [None] # the code -1 is missing
-                columns[name] = [levels[code] for code in values[:]]
-    return columns
 
 
 def make_strange(path, cuts):

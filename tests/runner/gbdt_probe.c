@@ -74,7 +74,7 @@ static void write_everything(void **state)
     static int64_t margins[N_ROWS];
     ns_gbdt_model *model = random_model(42, 200, 30);
     /* margins from about -30 to 30: beyond where a risk is clamped */
-    model->base -= INT64_C(115000000);
+    model->base[0] -= INT64_C(115000000);
     model->k = 22;
     json_t *columns = json_object();
     for (int32_t f = 0; f < model->n_features; f++)
@@ -97,7 +97,7 @@ static void write_everything(void **state)
             }
             assert_int_equal(json_array_append_new(json_object_get(columns, model->names[f]), cell), 0);
         }
-        margins[i] = model->base;
+        margins[i] = model->base[0];
         for (int64_t t = 0; t < model->trees->n_trees; t++) margins[i] += leaf_of(model, t, bins);
         risks[i] = ns_risk(margins[i], ns_power_of_two(-model->k));
     }

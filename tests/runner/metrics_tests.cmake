@@ -2,13 +2,15 @@
 include(${CMAKE_SOURCE_DIR}/runner/metrics_sources.cmake)
 list(TRANSFORM NIGHTSHIFT_METRICS_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/runner/ OUTPUT_VARIABLE metrics_under_test_sources)
 add_library(metrics_under_test STATIC ${metrics_under_test_sources})
-target_link_libraries(metrics_under_test PUBLIC nightshift_flags kernels data cluster PkgConfig::JANSSON m)
+target_link_libraries(metrics_under_test PUBLIC nightshift_flags kernels data jobs cluster PkgConfig::JANSSON m)
 
 nightshift_test(test_exact SOURCES test_exact.c LIBS metrics_under_test)
 nightshift_test(test_json SOURCES test_json.c LIBS metrics_under_test)
 nightshift_test(test_metrics SOURCES test_metrics.c LIBS metrics_under_test)
 nightshift_test(test_metrics_gather SOURCES test_metrics_gather.c LIBS metrics_under_test RANKS 1 2 3)
+nightshift_test(test_measure SOURCES test_measure.c LIBS metrics_under_test RANKS 1 2 3)
 nightshift_test(test_profile SOURCES test_profile.c LIBS metrics_under_test)
+nightshift_test(test_gbdt_outputs SOURCES test_gbdt_outputs.c random_model.c LIBS metrics_under_test)
 nightshift_test(test_gbdt_file SOURCES test_gbdt_file.c random_model.c LIBS metrics_under_test)
 
 # tests/peers/read_model.py against a plain walk in C; skipped where that Python has no numpy and safetensors.

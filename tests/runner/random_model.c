@@ -85,7 +85,7 @@ ns_gbdt_model *random_model(uint64_t seed, int64_t n_trees, int32_t most_splits)
     model->objective = NS_BINARY;
     model->numerics_version = NS_NUMERICS_VERSION;
     model->k = 26;
-    model->base = (int64_t)(splitmix(seed) % (1u << 28)) - (1 << 27);
+    model->base[0] = (int64_t)(splitmix(seed) % (1u << 28)) - (1 << 27);
     t.seed = seed * 1000;
     for (int64_t i = 0; i < n_trees; i++) {
         t.n_nodes = t.n_words = 0;

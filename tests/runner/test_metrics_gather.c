@@ -19,6 +19,14 @@ typedef struct rows {
     ns_hash128 patient[MOST_ROWS];
 } rows;
 
+/* The labels as subgroups take them. */
+static const float *numbers(const rows *r)
+{
+    static float label[MOST_ROWS];
+    for (int64_t i = 0; i < r->n; i++) label[i] = r->label[i];
+    return label;
+}
+
 typedef enum deal { ALL, ROUND_ROBIN, LAST_RANK_ONLY } deal;
 
 static int is_mine(deal how, int64_t i)
@@ -105,7 +113,7 @@ static json_t *entries_of(const char *const *names, const int64_t *n_rows, int n
     ns_texts levels = {0};
     for (int i = 0; i < n_cells - 1; i++) add_level(&levels, names[i]);
     make_groups(&r, n_rows, n_cells);
-    ns_subgroup_rows all = {.n = r.n, .risk = r.risk, .label = r.label, .patient = r.patient};
+    ns_outcomes all = {.n = r.n, .value = r.risk, .label = numbers(&r), .patient = r.patient};
     ns_subgroup_column column = {.name = "unit", .levels = &levels, .code = r.code};
     json_t *array = NULL;
     CHECK_OK(ns_subgroups_evaluate(&array, &all, &column, 1, min_cell, MPI_COMM_WORLD));
@@ -228,7 +236,7 @@ static void rows_are_patients_where_none_are_given(void **state)
     add_level(&levels, "m");
     make_groups(&r, n_rows, 3);
     for (int64_t i = 0; i < r.n; i++) use[i] = r.patient[i].lo <= 20; /* rows 0..39 of each cell */
-    ns_subgroup_rows all = {.n = r.n, .risk = r.risk, .label = r.label, .use = use};
+    ns_outcomes all = {.n = r.n, .value = r.risk, .label = numbers(&r), .use = use};
     ns_subgroup_column columns[2] = {{"sex", &levels, r.code}, {"again", &levels, r.code}};
     json_t *array = NULL;
     CHECK_OK(ns_subgroups_evaluate(&array, &all, columns, 2, 11, MPI_COMM_WORLD));
@@ -252,7 +260,7 @@ static void failures_are_shared(void **state)
     add_level(&levels, "f");
     add_level(&levels, "\xff");
     make_groups(&r, n_rows, 3);
-    ns_subgroup_rows all = {.n = r.n, .risk = r.risk, .label = r.label};
+    ns_outcomes all = {.n = r.n, .value = r.risk, .label = numbers(&r)};
     ns_subgroup_column column = {"sex", &levels, r.code};
     json_t *array = NULL;
     CHECK_FAILS(ns_subgroups_evaluate(&array, &all, &column, 1, 11, MPI_COMM_WORLD), NS_EFORMAT,
