@@ -122,8 +122,11 @@ const ns_option ns_options[] = {
      "Pulls levels with few rows towards the middle when the levels of a category are ordered for a split."},
     {"model.category_l2", NS_OPT_NUMBER, "10", 0, 1e9, NULL, MODEL, "",
      "L2 penalty added to model.l2 in splits on a category."},
-    {"model.category_split_rows", NS_OPT_INTEGER, "100", 1, 1e9, NULL, MODEL, "rows",
+    {"model.category_split_rows", NS_OPT_INTEGER, "20", 1, 1e9, NULL, MODEL, "rows",
      "Levels with fewer rows at a node do not choose the split; they follow the child with more rows."},
+    {"model.category_max_levels", NS_OPT_INTEGER, "16", 0, 65536, NULL, MODEL, "levels",
+     "Most levels on the smaller side of a split on a category; 0 is no limit. A category of thousands of levels would else be "
+     "learned by heart in one split."},
     {"model.row_sample", NS_OPT_NUMBER, "1", 0.000001, 1, NULL, MODEL, "",
      "Share of training rows drawn for each tree."},
     {"model.column_sample", NS_OPT_NUMBER, "1", 0.000001, 1, NULL, MODEL, "",

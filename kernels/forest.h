@@ -60,7 +60,8 @@ typedef struct ns_forest_settings {
     int32_t max_bins;            /* value bins of a number feature, 2..255 */
     double category_smoothing;   /* 200 */
     double category_l2;          /* 10 */
-    int64_t category_split_rows; /* 100: rows a level needs at a node to be sorted */
+    int64_t category_split_rows; /* 20: rows a level needs at a node to be sorted */
+    int32_t category_max_levels; /* 16: most sorted levels on the smaller side of a split; 0: no limit */
     double row_sample;           /* (0, 1] */
     double column_sample;        /* (0, 1] per tree */
     double column_sample_node;   /* (0, 1] per node, of the tree's columns */

@@ -19,8 +19,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Raised whenever any formula that reaches a model, a metric or a score changes a bit. */
-#define NS_NUMERICS_VERSION 1
+/* Raised whenever a formula that reaches a model, a metric or a score, or a default of an option of models, changes a bit.
+   2: at most 16 levels on the smaller side of a category split, levels of 20 rows at a node take part (1: no limit; 100 rows). */
+#define NS_NUMERICS_VERSION 2
 
 #ifdef __CUDACC__
 #define NS_INLINE static inline __host__ __device__

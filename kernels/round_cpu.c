@@ -189,6 +189,7 @@ static ns_split_rule split_rule(const ns_forest_settings *s, const ns_rounding *
                            .category_smoothing = s->category_smoothing,
                            .category_l2 = s->category_l2,
                            .category_split_rows = s->category_split_rows,
+                           .category_max_levels = s->category_max_levels,
                            .unit_g = 1.0 / how->scale_g,
                            .unit_h = 1.0 / how->scale_h};
 }

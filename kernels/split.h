@@ -15,7 +15,8 @@
  *
  * Category: bins with at least category_split_rows rows (bin 0, missing, among them; bin 1, other, never) are
  * sorted by G / (H + category_smoothing) (0 where that divides by 0), ties by bin. Candidates are the first
- * 1, 2, … of them as left side. All other bins, those without rows too, go with the side whose sorted bins
+ * 1, 2, … of them as left side, where they or the rest are at most category_max_levels (0: no limit): with thousands of
+ * sorted levels a split in the middle would learn the noise of all of them at once. All other bins, those without rows too, go with the side whose sorted bins
  * have more rows, ties left, and count in the sums. category_l2 is added to l2 in all three terms.
  *
  * With monotone constraints every node has bounds for its value v = -S(G)/(H + l2). A term of the gain whose
@@ -34,6 +35,7 @@ typedef struct ns_split_rule {
     int64_t min_rows;
     double category_smoothing, category_l2;
     int64_t category_split_rows;
+    int32_t category_max_levels;
     double unit_g, unit_h; /* what one unit of the integer sums is worth, powers of two; change each round */
 } ns_split_rule;
 

@@ -175,8 +175,10 @@ void ns_split_category(const ns_split_column *column, const ns_split_rule *rule,
     ns_cell sorted;
     int32_t n = order(column, rule, scratch, &sorted);
     ns_cell rest = minus(c.total, sorted), left = {0, 0, 0};
+    int32_t most = rule->category_max_levels > 0 ? rule->category_max_levels : n;
     for (int32_t taken = 1; taken < n; taken++) {
         left = plus(left, cell_at(column, scratch->bin[taken - 1]));
+        if (taken > most && n - taken > most) continue;
         bool rest_left = left.n >= sorted.n - left.n;
         try(&c, column->feature, taken, 0, rest_left ? plus(left, rest) : left);
     }

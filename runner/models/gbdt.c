@@ -32,6 +32,7 @@ ns_forest_settings ns_gbdt_settings(const ns_job *job)
         .category_smoothing = ns_job_number(job, "model.category_smoothing"),
         .category_l2 = ns_job_number(job, "model.category_l2"),
         .category_split_rows = ns_job_integer(job, "model.category_split_rows"),
+        .category_max_levels = (int32_t)ns_job_integer(job, "model.category_max_levels"),
         .row_sample = ns_job_number(job, "model.row_sample"),
         .column_sample = ns_job_number(job, "model.column_sample"),
         .column_sample_node = ns_job_number(job, "model.column_sample_node"),

@@ -26,7 +26,7 @@ static void test_table_is_well_formed(void **state)
         for (int32_t j = 0; j < i; j++)
             if (strcmp(ns_options[j].key, o->key) == 0) fail_msg("%s stands twice", o->key);
     }
-    assert_int_equal(ns_n_options, 74);
+    assert_int_equal(ns_n_options, 75);
 }
 
 static void test_defaults(void **state)
@@ -69,7 +69,7 @@ static void test_defaults(void **state)
                     {"model.min_rows", 20},
                     {"model.max_bins", 255},
                     {"model.category_min_rows", 20},
-                    {"model.category_split_rows", 100},
+                    {"model.category_split_rows", 20},
                     {"train.seed", 1},
                     {"train.stop_after", 0},
                     {"evaluate.min_cell", 11},

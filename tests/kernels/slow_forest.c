@@ -205,6 +205,8 @@ static void try_category(const world *w, leaf *l, int32_t f)
         order[at] = b;
     }
     for (int32_t taken = 1; taken < n; taken++) {
+        int32_t smaller = taken < n - taken ? taken : n - taken;
+        if (w->s->category_max_levels > 0 && smaller > w->s->category_max_levels) continue;
         candidate c = {.feature = f, .threshold = taken};
         int64_t n_left = 0, n_right = 0;
         for (int32_t i = 0; i < n; i++) *(i < taken ? &n_left : &n_right) += bins[order[i]].n;

@@ -70,6 +70,7 @@ static ns_split_rule random_rule(void)
                            .category_smoothing = random_below(4) == 0 ? 0.0 : 2.0,
                            .category_l2 = 10.0,
                            .category_split_rows = 1 + (int64_t)random_below(6),
+                           .category_max_levels = (int32_t)random_below(4), /* 0: no limit */
                            .unit_g = 0.0625,
                            .unit_h = 0.125};
 }
@@ -205,6 +206,8 @@ static void categories_are_split_as_by_trying_all(void **state)
         ns_split want = {.feature = -1};
         bool left[MAX_BINS];
         for (int32_t taken = 1; taken < n; taken++) {
+            int32_t smaller = taken < n - taken ? taken : n - taken;
+            if (rule.category_max_levels > 0 && smaller > rule.category_max_levels) continue;
             ns_cell sum;
             left_of(n_bins, bin, n, taken, left);
             double gain = gain_of(left, n_bins, &rule, rule.l2 + rule.category_l2, &sum);

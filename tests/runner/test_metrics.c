@@ -9,6 +9,7 @@
 #include "runner/json.h"
 #include "runner/metrics.h"
 #include "tests/check.h"
+#include "tests/golden/recorded.h"
 #include "tests/runner/metrics_golden.h"
 
 enum { N_CASES = sizeof golden_cases / sizeof golden_cases[0], MOST_ROWS = 3000 };
@@ -287,8 +288,7 @@ static void bytes_are_golden(void **state)
     char *text = NULL, hex[65];
     CHECK_OK(ns_json_dump(all, &text));
     ns_sha256_hex(hex, text, strlen(text));
-    assert_int_equal(NS_NUMERICS_VERSION, 1);
-    assert_string_equal(hex, "4c2bb45dd1fb86bb88120b38780da790090422add813374d74b9d2b7a14dd841");
+    recorded_check("metrics", hex);
     free(text);
     json_decref(all);
 }
