@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "jobs/number.h"
+#include "kernels/numerics.h"
 #include "runner/models/gbdt_names.h"
 #include "runner/objective.h"
 
@@ -253,6 +254,7 @@ ns_status ns_gbdt_build(const ns_gbdt_model *model, uint8_t **bytes, size_t *n_b
 typedef struct reader {
     const ns_safetensors *file;
     const char *name;
+    int numerics_version;
     ns_objective objective;
     int32_t n_features, n_outputs;
     int64_t n_class_bytes;
@@ -320,8 +322,7 @@ static ns_status read_metadata(ns_gbdt_model *model, const reader *r)
     model->k = (int32_t)number;
     if (r->objective != NS_MULTICLASS) NS_TRY(read_number(model->base, r, "base", INT64_MIN, INT64_MAX));
     if (r->objective == NS_QUANTILE) NS_TRY(read_quantile(&model->quantile, r));
-    NS_TRY(read_number(&number, r, "numerics_version", 1, 1000000));
-    model->numerics_version = (int)number;
+    model->numerics_version = r->numerics_version;
     return NS_OK;
 }
 
@@ -493,15 +494,20 @@ static ns_status read_classes(ns_gbdt_model *model, const reader *r)
 }
 
 /* Whether it is a model of ours that this program knows. */
-static ns_status check_format(const reader *r)
+static ns_status check_format(reader *r)
 {
     int64_t version;
     NS_TRY(expect_text(r, "format", FORMAT));
     NS_TRY(read_number(&version, r, "format_version", 1, INT32_MAX));
-    if (version <= FORMAT_VERSION) return NS_OK;
-    return ns_fail(NS_EINVAL,
-                   "'%s' has format version %" PRId64 "; this program reads up to %d: use a newer nightshift",
-                   r->name, version, FORMAT_VERSION);
+    if (version > FORMAT_VERSION)
+        return ns_fail(NS_EINVAL, "'%s' has format version %" PRId64 "; this program reads up to %d: use a newer nightshift", r->name, version,
+                       FORMAT_VERSION);
+    NS_TRY(read_number(&version, r, "numerics_version", 1, 1000000));
+    if (version > NS_NUMERICS_VERSION) /* its scores may follow from arithmetic that is not here */
+        return ns_fail(NS_EINVAL, "'%s' is of numerics version %" PRId64 "; this program knows up to %d: use a newer nightshift", r->name,
+                       version, NS_NUMERICS_VERSION);
+    r->numerics_version = (int)version;
+    return NS_OK;
 }
 
 ns_status ns_gbdt_read(ns_gbdt_model **out, const ns_safetensors *file, const char *name)

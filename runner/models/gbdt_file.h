@@ -68,7 +68,7 @@ ns_status ns_gbdt_build_with(const ns_gbdt_model *model, const ns_gbdt_extra *ex
  *   name  in   of the file, for messages
  * Local. Fails with
  *   NS_EVERIFY  not safetensors, not such a model, or holding what no model can have; names tensor and place
- *   NS_EINVAL   a format_version newer than this program's
+ *   NS_EINVAL   a format_version or numerics_version newer than this program's
  *   NS_ENOMEM
  */
 ns_status ns_gbdt_parse(ns_gbdt_model **out, const uint8_t *bytes, size_t n_bytes, const char *name);

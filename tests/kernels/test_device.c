@@ -77,7 +77,8 @@ static void every_loop_is_set(void **state)
                     h->column_narrow && h->column_wide && h->subtract && l->bin->tile && l->split->number);
         assert_true(l->partition->bytes && l->partition->wide && l->partition->place && l->leaf->sum);
         assert_true(l->loss->add && l->loss->binary && l->loss->multiclass && l->loss->regression &&
-                    l->loss->poisson && l->loss->quantile && l->walk->leaves && l->walk->rest);
+                    l->loss->poisson && l->loss->quantile && l->walk->leaves && l->walk->rest &&
+                    l->code->bin && l->code->sum && l->code->risks);
     }
 }
 

@@ -6,7 +6,7 @@ target_link_libraries(metrics_under_test PUBLIC nightshift_flags kernels data jo
 
 nightshift_test(test_exact SOURCES test_exact.c LIBS metrics_under_test)
 nightshift_test(test_json SOURCES test_json.c LIBS metrics_under_test)
-nightshift_test(test_metrics SOURCES test_metrics.c LIBS metrics_under_test)
+nightshift_test(test_metrics SOURCES test_metrics.c LIBS metrics_under_test golden_recorded)
 nightshift_test(test_metrics_gather SOURCES test_metrics_gather.c LIBS metrics_under_test RANKS 1 2 3)
 nightshift_test(test_measure SOURCES test_measure.c LIBS metrics_under_test RANKS 1 2 3)
 nightshift_test(test_profile SOURCES test_profile.c LIBS metrics_under_test)

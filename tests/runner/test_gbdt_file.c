@@ -1,6 +1,7 @@
 /* The tree model's file: there and back, and every way in which a file can be wrong. */
 #include <math.h>
 
+#include "kernels/numerics.h"
 #include "runner/json.h"
 #include "runner/models/gbdt_file.h"
 #include "tests/check.h"
@@ -341,6 +342,21 @@ static void impossible_models_are_refused(void **state)
     }
 }
 
+/* Their scores may follow from arithmetic that is not here. */
+static void newer_numerics_are_refused(void **state)
+{
+    (void)state;
+    ns_gbdt_model *model = random_model(8, 12, 12), *read = NULL;
+    uint8_t *bytes;
+    size_t n;
+    model->numerics_version = NS_NUMERICS_VERSION + 1;
+    build(model, &bytes, &n);
+    CHECK_FAILS(ns_gbdt_parse(&read, bytes, n, NAME), NS_EINVAL, "this program knows up to");
+    assert_null(read);
+    free(bytes);
+    ns_gbdt_destroy(&model);
+}
+
 static void too_many_cuts_are_refused(void **state)
 {
     (void)state;
@@ -536,6 +552,7 @@ int main(void)
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(extra_entries_travel_along),
         cmocka_unit_test(impossible_models_are_refused),
+        cmocka_unit_test(newer_numerics_are_refused),
         cmocka_unit_test(too_many_cuts_are_refused),
         cmocka_unit_test(foreign_headers_are_refused),
         cmocka_unit_test(wrong_offsets_are_refused),
