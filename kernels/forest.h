@@ -146,7 +146,8 @@ typedef struct ns_forest_ops {
 extern const ns_forest_ops ns_forest_cpu;
 
 /* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank,
-   with as many threads as OpenMP would use; for check's plan. Of the plan's arrays only kind and n_bins are
-   read, and of weight only whether it is NULL. */
-int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features);
+   with as many threads as OpenMP would use, and with them what the caller holds until it has binned all features and gives
+   back before seal; for check's plan. Of the plan's arrays only kind and n_bins are read, and of weight only whether it
+   is NULL. */
+int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features, int64_t held_until_binned);
 #endif

@@ -366,7 +366,7 @@ const ns_forest_ops ns_forest_cpu = {
     .destroy = destroy,
 };
 
-int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
+int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features, int64_t held_until_binned)
 {
     int n_threads = omp_get_max_threads();
     ns_forest none = {.bins = count_columns(plan)};
@@ -387,7 +387,7 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features)
     if (plan->settings.objective == NS_QUANTILE) counted.n_bytes += ns_residuals_memory(&residuals);
     ns_taker tiles = {.count_only = true};
     take_tiles(&none.bins, &tiles);
-    int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins);
+    int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins) + held_until_binned;
     int64_t training = ns_grower_memory(&grow) + leaves + tiles.n_bytes;
     /* Counters are given back before seal takes what training needs. */
     return counted.n_bytes + (counting > training ? counting : training);

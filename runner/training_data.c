@@ -414,7 +414,7 @@ int64_t ns_training_data_memory(const ns_table *table, const ns_forest_settings 
         int64_t table_bytes = n_rows * (int64_t)(sizeof(int64_t) * 2 + sizeof(float) * 2 + sizeof(ns_hash128) + 1);
         table_bytes += n_rows * (int64_t)sizeof(float) * ns_n_outputs(&plan.settings); /* risks, once trained */
         int64_t held = n_rows * (int64_t)sizeof(int32_t) * (n - n_numbers > batch ? n - n_numbers : batch);
-        bytes = ns_forest_memory(&plan, batch) + table_bytes + held + NS_SLAB_ROWS * 64 + ns_cohort_stretch() * 16;
+        bytes = ns_forest_memory(&plan, batch, held) + table_bytes + NS_SLAB_ROWS * 64 + ns_cohort_stretch() * 16;
     }
     free(kind);
     free(n_bins);

@@ -371,15 +371,15 @@ static void memory_grows_with_the_plan(void **state)
                            .n_features = 2,
                            .kind = kind,
                            .n_bins = n_bins};
-    int64_t small = ns_forest_memory(&plan, 0);
+    int64_t small = ns_forest_memory(&plan, 0, 0);
     /* Per training row at least: number, margin, label, g, h, word, leaf, two columns, one tile. */
     assert_true(small > 100000 * (8 + 8 + 4 + 16 + 4 + 4 + 2 + 16));
     plan.n_train = 200000;
-    assert_true(ns_forest_memory(&plan, 0) >= small + 100000 * (8 + 8 + 4 + 16 + 4 + 4 + 2 + 16));
+    assert_true(ns_forest_memory(&plan, 0, 0) >= small + 100000 * (8 + 8 + 4 + 16 + 4 + 4 + 2 + 16));
     plan.n_train = 100000;
-    assert_true(ns_forest_memory(&plan, 9) > small); /* counters */
+    assert_true(ns_forest_memory(&plan, 9, 0) > small); /* counters */
     n_bins[1] = 60000;
-    assert_true(ns_forest_memory(&plan, 1) > 31 * (60000 - 70) * 24);
+    assert_true(ns_forest_memory(&plan, 1, 0) > 31 * (60000 - 70) * 24);
 }
 
 int main(void)

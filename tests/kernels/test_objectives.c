@@ -476,12 +476,12 @@ static void memory_grows_with_outputs(void **state)
                            .n_features = 1,
                            .kind = kind,
                            .n_bins = n_bins};
-    int64_t binary = ns_forest_memory(&plan, 1);
+    int64_t binary = ns_forest_memory(&plan, 1, 0);
     plan.settings.objective = NS_MULTICLASS;
     plan.settings.n_classes = 5;
-    assert_true(ns_forest_memory(&plan, 1) >= binary + 120000 * (4 * 8 + 16)); /* margins, top and norm */
+    assert_true(ns_forest_memory(&plan, 1, 0) >= binary + 120000 * (4 * 8 + 16)); /* margins, top and norm */
     plan.settings.objective = NS_QUANTILE;
-    assert_true(ns_forest_memory(&plan, 1) >= binary + 100000 * 4 + 2 * 62 * 2048 * 8); /* keys, counters */
+    assert_true(ns_forest_memory(&plan, 1, 0) >= binary + 100000 * 4 + 2 * 62 * 2048 * 8); /* keys, counters */
 }
 
 int main(void)
