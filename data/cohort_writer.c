@@ -36,6 +36,7 @@ struct ns_cohort_writer {
     char *name; /* of the column last begun */
     ns_column_kind kind;
     bool is_text, in_column, wants_levels;
+    int code_bytes; /* of a category: 1, 2 or 4 */
     hid_t dataset; /* -1 until its first chunks are full */
     int64_t n_written;
     ns_packer_chunk chunks[MAX_CHUNKS];
@@ -139,7 +140,7 @@ static hid_t file_type(const ns_cohort_writer *writer)
     case NS_COL_NUMBER:
         return H5T_IEEE_F32LE;
     case NS_COL_CATEGORY:
-        return H5T_STD_I32LE;
+        return writer->code_bytes == 1 ? H5T_STD_I8LE : writer->code_bytes == 2 ? H5T_STD_I16LE : H5T_STD_I32LE;
     default:
         return H5T_STD_I64LE;
     }
@@ -282,6 +283,7 @@ static ns_status begin_column(ns_cohort_writer *writer, const char *name, ns_col
     writer->in_column = true;
     writer->wants_levels = kind == NS_COL_CATEGORY;
     writer->n_written = writer->text_bytes = 0;
+    writer->code_bytes = 4;
     lay_out(writer, (int64_t)H5Tget_size(file_type(writer)), writer->chunk_rows);
     return NS_OK;
 }
@@ -297,6 +299,32 @@ ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns
     return note(writer, begin_column(writer, name, kind, is_text));
 }
 
+static ns_status set_n_levels(ns_cohort_writer *writer, int64_t n_levels)
+{
+    if (!writer->in_column || writer->kind != NS_COL_CATEGORY || writer->at_chunk > 0 || writer->chunks[0].n_rows > 0)
+        return ns_fail(NS_EINVAL, "%s: the number of levels was given where none is expected", writer->path);
+    writer->code_bytes = n_levels <= INT8_MAX + 1 ? 1 : n_levels <= INT16_MAX + 1 ? 2 : 4;
+    lay_out(writer, writer->code_bytes, writer->chunk_rows);
+    return NS_OK;
+}
+
+ns_status ns_cohort_writer_n_levels(ns_cohort_writer *writer, int64_t n_levels)
+{
+    return note(writer, set_n_levels(writer, n_levels));
+}
+
+/* Cells to their place in a chunk; codes become as narrow as they are in the file. The caller's n_levels bounds them. */
+static void place_cells(char *place, const char *from, int64_t n, size_t size, int64_t cell_bytes)
+{
+    const int32_t *codes = (const int32_t *)(const void *)from;
+    if (cell_bytes == 1)
+        for (int64_t i = 0; i < n; i++) ((int8_t *)place)[i] = (int8_t)codes[i];
+    else if (cell_bytes == 2)
+        for (int64_t i = 0; i < n; i++) ((int16_t *)(void *)place)[i] = (int16_t)codes[i];
+    else
+        memcpy(place, from, (size_t)n * size);
+}
+
 static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, const void *cells, size_t size,
                               int64_t n)
 {
@@ -309,7 +337,7 @@ static ns_status append_cells(ns_cohort_writer *writer, ns_column_kind kind, con
         char *place = NULL;
         int64_t rows = n;
         NS_TRY(next_place(writer, &place, &rows));
-        memcpy(place, from, (size_t)rows * size);
+        place_cells(place, from, rows, size, writer->layout.cell_bytes);
         from += (size_t)rows * size;
         n -= rows;
         NS_TRY(took_place(writer, rows));

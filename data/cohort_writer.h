@@ -31,6 +31,10 @@ ns_status ns_cohort_writer_column(ns_cohort_writer *writer, const char *name, ns
    gathered in memory. NS_EIO; NS_EINVAL: another kind of column, or rows were given already. */
 ns_status ns_cohort_writer_text_size(ns_cohort_writer *writer, int64_t n_bytes, int64_t n_rows);
 
+/* Says of a category just begun how many levels it will have: its codes, all below that, then take one byte or two in the file
+   rather than four. NS_EINVAL: another kind of column, or rows were given already. */
+ns_status ns_cohort_writer_n_levels(ns_cohort_writer *writer, int64_t n_levels);
+
 /* Append n rows to the column last begun. NS_EIO; NS_EINVAL: the column is of another kind, or a text is longer
    than was said. Packing takes OpenMP's threads. */
 ns_status ns_cohort_writer_numbers(ns_cohort_writer *writer, const float *values, int64_t n);

@@ -306,6 +306,7 @@ static ns_status convert(passage *p)
         status = fill_levels(p, &levels);
     else
         fill_values(p);
+    if (status == NS_OK && what->kind == NS_COL_CATEGORY) status = ns_cohort_writer_n_levels(p->writer, levels.n);
     if (status == NS_OK) status = write_cells(p);
     if (status == NS_OK && what->kind == NS_COL_CATEGORY) status = ns_cohort_writer_levels(p->writer, &levels);
     p->counts->n_levels = levels.n;

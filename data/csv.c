@@ -1,8 +1,7 @@
 #include "data/csv.h"
 
 /*
- * A batch's buffer begins with what the one before left over. A record is cut into fields where it lies, by a
- * loop over a table of byte classes. When the buffer ends inside a record, the batch ends before it; where it
+ * A batch's buffer begins with what the one before left over. A record is cut into fields where it lies (csv_cut.c). When the buffer ends inside a record, the batch ends before it; where it
  * would be empty, more is read, and the cutting starts over. The buffer is never changed: fields with doubled
  * quotes, or of another encoding, are written anew aside. The byte behind the buffer's end is NUL, which every
  * loop stops at. Until a batch begins, the buffer is the one that is carried over.
@@ -52,7 +51,7 @@ bool ns_csv_mixed_ends(const ns_csv *csv)
 ns_status ns_csv_fill(ns_csv *csv, int64_t n_bytes)
 {
     if (n_bytes > csv->room) {
-        char *larger = realloc(csv->buffer, (size_t)n_bytes + 1);
+        char *larger = realloc(csv->buffer, (size_t)n_bytes + NS_CSV_SLACK);
         if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a record of %s", ns_csv_name(csv));
         csv->buffer = larger;
         csv->room = n_bytes;
@@ -76,113 +75,6 @@ ns_status ns_csv_read_more(ns_csv *csv)
                        " bytes begins here; is a quote left open?",
                        ns_csv_name(csv), csv->line, csv->options.record_bytes);
     return ns_csv_fill(csv, csv->filled * 2 > csv->options.block_bytes ? csv->filled * 2 : csv->options.block_bytes);
-}
-
-static ns_csv_outcome bad_record(ns_csv *csv, int64_t at, const char *problem)
-{
-    csv->bad_at = at;
-    snprintf(csv->problem, sizeof csv->problem, "%s", problem);
-    return RECORD_BAD;
-}
-
-static void keep_span(ns_csv *csv, int64_t start, int64_t end, bool doubled)
-{
-    if (csv->n_fields < csv->room_fields) csv->spans[csv->n_fields] = (ns_csv_span){start, end, doubled};
-    csv->n_fields++;
-}
-
-/* Loops over a field without quotes: *at is its first byte, then the byte that ends it. */
-static ns_csv_outcome cut_plain(ns_csv *csv, int64_t *at)
-{
-    const unsigned char *bytes = (const unsigned char *)csv->buffer;
-    int64_t start = *at, i = start;
-    for (;; i++) {
-        while (!(csv->class[bytes[i]] & STOPS_PLAIN)) i++;
-        unsigned char c = bytes[i];
-        if (c == (unsigned char)csv->separator || c == '\n') break;
-        if (c > 127)
-            csv->high = true;
-        else if (i == csv->filled) {
-            if (!csv->at_end) return RECORD_NEEDS_MORE;
-            break;
-        } else if (c == '\r') {
-            if (i + 1 == csv->filled && !csv->at_end) return RECORD_NEEDS_MORE;
-            if (bytes[i + 1] == '\n' || i + 1 == csv->filled) break;
-            return bad_record(csv, start,
-                              "has a carriage return that ends no line; lines end with LF or CRLF");
-        } else if (c == '"')
-            return bad_record(csv, start, "has a quote inside a field that does not begin with one");
-        else
-            return bad_record(csv, start, "has a NUL byte");
-    }
-    keep_span(csv, start, i, false);
-    *at = i;
-    return RECORD_WHOLE;
-}
-
-/* Loops over a field in quotes: *at is its opening quote, then the byte behind the closing one. */
-static ns_csv_outcome cut_quoted(ns_csv *csv, int64_t *at)
-{
-    const unsigned char *bytes = (const unsigned char *)csv->buffer;
-    int64_t quote = *at, i = quote + 1, lines = 0;
-    bool doubled = false;
-    for (;; i++) {
-        while (!(csv->class[bytes[i]] & STOPS_QUOTED)) i++;
-        unsigned char c = bytes[i];
-        if (c == '"') {
-            if (i + 1 == csv->filled && !csv->at_end) return RECORD_NEEDS_MORE;
-            if (bytes[i + 1] != '"') break;
-            doubled = true;
-            i++;
-        } else if (c == '\n')
-            lines++;
-        else if (c > 127)
-            csv->high = true;
-        else if (i < csv->filled)
-            return bad_record(csv, quote, "has a NUL byte");
-        else if (!csv->at_end)
-            return RECORD_NEEDS_MORE;
-        else
-            return bad_record(csv, quote, "opens a quote that is never closed");
-    }
-    keep_span(csv, quote + 1, i, doubled);
-    i++;
-    if (bytes[i] == '\r' && i + 1 == csv->filled && !csv->at_end) return RECORD_NEEDS_MORE;
-    if (i == csv->filled && !csv->at_end) return RECORD_NEEDS_MORE;
-    bool ends = bytes[i] == (unsigned char)csv->separator || bytes[i] == '\n' || i == csv->filled ||
-                (bytes[i] == '\r' && (bytes[i + 1] == '\n' || i + 1 == csv->filled));
-    if (!ends)
-        return bad_record(csv, quote,
-                          "has a quoted field whose closing quote is not followed by a separator or a "
-                          "line end; is a quote left open, or not doubled?");
-    csv->lines += lines;
-    *at = i;
-    return RECORD_WHOLE;
-}
-
-/* Cuts the record at pos into spans. */
-ns_csv_outcome ns_csv_cut_record(ns_csv *csv)
-{
-    int64_t at = csv->pos;
-    csv->n_fields = 0;
-    csv->lines = 0;
-    csv->high = false;
-    for (;; at++) {
-        ns_csv_outcome result = csv->buffer[at] == '"' ? cut_quoted(csv, &at) : cut_plain(csv, &at);
-        if (result != RECORD_WHOLE) return result;
-        if (at == csv->filled || csv->buffer[at] != csv->separator) break;
-    }
-    csv->end = at;
-    bool crlf = at < csv->filled && csv->buffer[at] == '\r';
-    at += crlf;
-    if (at < csv->filled) { /* not the last line without its end */
-        at++;
-        csv->lines++;
-        csv->ends_crlf = csv->ends_crlf || crlf;
-        csv->ends_lf = csv->ends_lf || !crlf;
-    }
-    csv->next = at;
-    return RECORD_WHOLE;
 }
 
 static ns_status report(ns_csv *csv, int64_t line, const char *problem, int64_t from, int64_t to)
@@ -221,7 +113,7 @@ static ns_status room_aside(ns_csv_batch *batch, int64_t n_bytes, char **place)
 {
     if (batch->used_aside + n_bytes > batch->room_aside) {
         int64_t room = (batch->used_aside + n_bytes) * 2;
-        char *larger = realloc(batch->aside, (size_t)room);
+        char *larger = realloc(batch->aside, (size_t)(room + NS_CSV_BEHIND));
         if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a block of a CSV");
         batch->aside = larger;
         batch->room_aside = room;
@@ -359,7 +251,7 @@ static ns_status begin_batch(ns_csv *csv, ns_csv_batch *batch)
     csv->room = batch->room_bytes;
     csv->pos = csv->filled = 0;
     if (csv->n_carry > csv->room) {
-        char *larger = realloc(csv->buffer, (size_t)csv->n_carry + 1);
+        char *larger = realloc(csv->buffer, (size_t)csv->n_carry + NS_CSV_SLACK);
         if (larger == NULL) return ns_fail(NS_ENOMEM, "no memory for a block of %s", ns_csv_name(csv));
         csv->buffer = larger;
         csv->room = csv->n_carry;
@@ -396,6 +288,7 @@ static ns_status fill_batch(ns_csv *csv, ns_csv_batch *batch)
     while (batch->n_rows < batch->room_rows) {
         bool more = csv->pos == csv->filled && !csv->at_end;
         if (csv->pos == csv->filled && csv->at_end) return NS_OK;
+        if (csv->n_empty == 0 && ns_csv_take_plain(csv, batch)) continue;
         ns_csv_outcome result = more ? RECORD_NEEDS_MORE : ns_csv_cut_record(csv);
         if (result == RECORD_WHOLE)
             NS_TRY(take_record(csv, batch));

@@ -55,6 +55,9 @@ typedef struct ns_csv_cell {
 } ns_csv_cell;
 #define NS_CSV_ASIDE UINT32_C(0x80000000)
 
+/* So many bytes behind the end of a cell can be read, whatever they are. */
+enum { NS_CSV_BEHIND = 16 };
+
 /* Records side by side, column by column. {0} at first; its memory is freed with ns_csv_batch_destroy. */
 typedef struct ns_csv_batch {
     int64_t n_rows, room_rows;

@@ -1,10 +1,13 @@
 #ifndef NIGHTSHIFT_DATA_CSV_PRIVATE_H
 #define NIGHTSHIFT_DATA_CSV_PRIVATE_H
-/* What the two sources of data/csv.h share: csv.c cuts records, csv_header.c opens a file and reads its header. */
+/* What the sources of data/csv.h share: csv.c makes batches, csv_cut.c cuts records, csv_header.c opens a file and reads its header. */
 #include "data/csv.h"
 #include "data/source.h"
 
-enum { NS_CSV_MAX_PROBLEM = 512 };
+enum {
+    NS_CSV_MAX_PROBLEM = 512,
+    NS_CSV_SLACK = 80 /* allocated behind a buffer: the NUL, what a look at 64 bytes may pass it by, or NS_CSV_BEHIND */
+};
 
 /* Byte classes: where the loop over an unquoted field stops, and where the one over a quoted field does. */
 enum { STOPS_PLAIN = 1, STOPS_QUOTED = 2 };
@@ -53,6 +56,10 @@ ns_status ns_csv_fill(ns_csv *csv, int64_t n_bytes);
 
 /* Reads more behind the record at pos, of which no batch holds anything yet. The same. */
 ns_status ns_csv_read_more(ns_csv *csv);
+
+/* Takes in whole records from pos on while they have no quotes, no bytes above 127 and the right number of fields; where the next
+   has, or the buffer or the batch ends, it stops before it. False: not one was taken. */
+bool ns_csv_take_plain(ns_csv *csv, ns_csv_batch *batch);
 
 /* Cuts the record at pos into spans. */
 ns_csv_outcome ns_csv_cut_record(ns_csv *csv);

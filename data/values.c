@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/short_number.h"
+
 enum { NUMBER_MAX_BYTES = 400, MAX_DIGITS = 19, FIRST_YEAR = 1800, LAST_YEAR = 2200 };
 
 static bool is_digit(char c)
@@ -161,7 +163,7 @@ static bool read_plain(const char *text, int64_t n_bytes, ns_number_text *out)
     float value = (float)wide;
     uint64_t bits;
     memcpy(&bits, &wide, sizeof bits);
-    if ((bits & UINT64_C(0x1fffffff)) == UINT64_C(0x10000000)) return false; /* as in round_short */
+    if (n_fraction > 0 && (bits & UINT64_C(0x1fffffff)) == UINT64_C(0x10000000)) return false; /* as in round_short */
     double gap = wide - (double)value;
     out->whole = wide == (double)whole;
     if (!out->whole && !(gap < 1.0 && gap > -1.0)) return false;
@@ -176,7 +178,7 @@ ns_value_problem ns_value_number(const char *text, int64_t n_bytes, ns_number_te
 {
     decimal number;
     double wide;
-    if (read_plain(text, n_bytes, out)) return NS_VALUE_OK;
+    if (ns_short_number(text, n_bytes, out) || read_plain(text, n_bytes, out)) return NS_VALUE_OK;
     *out = (ns_number_text){0};
     if (!read_decimal(text, n_bytes, &number)) return NS_VALUE_NOT_ONE;
     if (!round_short(&number, &wide, &out->value)) round_long(text, n_bytes, &wide, &out->value);

@@ -88,6 +88,49 @@ static ns_status write_kinds(ns_cohort_writer *writer, int64_t n, int64_t piece)
     return status;
 }
 
+/* Codes take the least bytes that hold all levels, and come back the same. */
+static void codes_are_narrow(void **test)
+{
+    (void)test;
+    static const int64_t n_levels[] = {0, 1, 128, 129, 32768, 32769};
+    static const size_t bytes[] = {1, 1, 1, 2, 2, 4};
+    enum { N = 70000 };
+    static int32_t codes[N], again[N];
+    for (int k = 0; k < 6; k++) {
+        const char *path = in_folder("narrow.h5");
+        ns_cohort_writer *writer;
+        ns_texts levels = {0};
+        CHECK_OK(ns_cohort_writer_open(&writer, path, NULL));
+        CHECK_OK(ns_cohort_writer_column(writer, "c", NS_COL_CATEGORY, false, NULL, NULL));
+        CHECK_OK(ns_cohort_writer_n_levels(writer, n_levels[k]));
+        for (int64_t i = 0; i < N; i++) codes[i] = (int32_t)(i % (n_levels[k] + 1)) - 1;
+        CHECK_OK(ns_cohort_writer_codes(writer, codes, N));
+        CHECK_FAILS(ns_cohort_writer_n_levels(writer, n_levels[k]), NS_EINVAL, "where none is expected");
+        ns_cohort_writer_close(&writer);
+        CHECK_OK(ns_cohort_writer_open(&writer, path, NULL));
+        CHECK_OK(ns_cohort_writer_column(writer, "c", NS_COL_CATEGORY, false, NULL, NULL));
+        CHECK_OK(ns_cohort_writer_n_levels(writer, n_levels[k]));
+        CHECK_OK(ns_cohort_writer_codes(writer, codes, N));
+        for (int64_t i = 0; i < n_levels[k]; i++) {
+            char text[20];
+            CHECK_OK(ns_texts_append(&levels, text, snprintf(text, sizeof text, "%06d", (int)i)));
+        }
+        CHECK_OK(ns_cohort_writer_levels(writer, &levels));
+        CHECK_OK(ns_cohort_writer_finish(writer));
+        ns_cohort_writer_close(&writer);
+        ns_texts_destroy(&levels);
+        hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), set = H5Dopen2(file, "columns/c", H5P_DEFAULT);
+        hid_t type = H5Dget_type(set);
+        assert_int_equal(H5Tget_size(type), bytes[k]);
+        assert_true(H5Dread(set, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, again) >= 0);
+        H5Tclose(type);
+        H5Dclose(set);
+        H5Fclose(file);
+        assert_memory_equal(again, codes, sizeof codes);
+        unlink(path);
+    }
+}
+
 static ns_status write_whole(const char *path, int64_t n, int64_t piece, const ns_cohort_options *options)
 {
     ns_cohort_writer *writer;
@@ -371,7 +414,7 @@ int main(int argc, char **argv)
     snprintf(folder, sizeof folder, "/tmp/nightshift-writer-XXXXXX");
     if (mkdtemp(folder) == NULL) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_back),           cmocka_unit_test(stores_as_promised),
+        cmocka_unit_test(reads_back),           cmocka_unit_test(stores_as_promised), cmocka_unit_test(codes_are_narrow),
         cmocka_unit_test(refuses_wrong_calls),  cmocka_unit_test(has_one_writer_at_a_time), cmocka_unit_test(publishes_whole_or_not),
         cmocka_unit_test(survives_a_full_disk),
     };

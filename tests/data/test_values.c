@@ -100,6 +100,51 @@ static void numbers_are_rounded_as_strtof_rounds(void **state)
     }
 }
 
+/* Every short text of digits, points and signs, whichever way it takes, is what its characters say. */
+static void short_numbers_are_what_they_say(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "0011223456789.....--+ e";
+    uint64_t x = 88172645463325252U;
+    int n_valid = 0;
+    for (int i = 0; i < 2000000; i++) {
+        char text[16] = "";
+        int n = 0, n_points = 0, n_digits = 0, n_others = 0;
+        bool fraction = false;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        int length = 1 + (int)(x % 11);
+        uint64_t y = x / 11;
+        for (; n < length; n++, y /= 19) { /* behind the first byte mostly digits and points */
+            char c = alphabet[n == 0 ? y % (sizeof alphabet - 1) : y % 19 < 17 || i % 16 == 0 ? y % 19 : y % 13];
+            bool sign = n == 0 && (c == '-' || c == '+');
+            if (c == '.') n_points++;
+            else if (c >= '0' && c <= '9') n_digits++, fraction = fraction || (n_points > 0 && c != '0');
+            else if (!sign) n_others++;
+            text[n] = c;
+        }
+        ns_number_text number;
+        ns_value_problem problem = ns_value_number(text, n, &number);
+        if (strchr(text, 'e') != NULL) continue;
+        bool valid = n_points <= 1 && n_digits > 0 && n_others == 0;
+        if ((problem == NS_VALUE_OK) != valid) fail_msg("'%s': problem %d", text, (int)problem);
+        if (!valid) continue;
+        n_valid++;
+        float want = strtof(text, NULL);
+        double wide = strtod(text, NULL);
+        const char *first = text + (text[0] == '-' || text[0] == '+');
+        bool zero = first[0] == '0' && first[1] >= '0' && first[1] <= '9';
+        bool fits = fraction ? true : wide == (double)want; /* at most 10 digits: off by less than one where it has a fraction */
+        if (fraction && fabs(wide - (double)want) >= 1) fits = number.fits;
+        if (number.value != want || (want == 0.0F && signbit(number.value)) || number.whole == fraction ||
+            number.leading_zero != zero || number.fits != fits)
+            fail_msg("'%s': %.9g, leading zero %d, whole %d, fits %d", text, (double)number.value, number.leading_zero,
+                     number.whole, number.fits);
+    }
+    assert_true(n_valid > 200000);
+}
+
 static void whole_ids_are_their_own_text(void **state)
 {
     (void)state;
@@ -258,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_read),
         cmocka_unit_test(numbers_are_rounded_as_strtof_rounds),
+        cmocka_unit_test(short_numbers_are_what_they_say),
         cmocka_unit_test(whole_ids_are_their_own_text),
         cmocka_unit_test(times_are_read),
         cmocka_unit_test(times_are_read_by_a_format),
