@@ -11,6 +11,7 @@
  * where a table is full the class is halved by bits of the hash, the same on all ranks, until it fits.
  */
 
+#include <omp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,15 +170,37 @@ static void merge_filter(filter *f, MPI_Comm comm)
     MPI_Type_free(&pair);
 }
 
+/*
+ * The bits of a piece. They lie anywhere in tens of megabytes: asked for some rows ahead, and each thread sets those of
+ * its own words. A word is hit by all its ids in some order, which does not matter.
+ */
+static void hit_piece(const search *s, const part *p, const ns_id_piece *piece, const filter *before, filter *f)
+{
+    enum { AHEAD = 16 };
+#pragma omp parallel
+    {
+        uint64_t thread = (uint64_t)omp_get_thread_num(), n_threads = (uint64_t)omp_get_num_threads();
+        for (int64_t r = 0; r < piece->n; r++) {
+            if (r + AHEAD < piece->n && piece->use[r + AHEAD] != 0) {
+                ns_hash128 key = s->key[r + AHEAD];
+                uint64_t word = slot_in(f, key) >> 6;
+                if (word % n_threads == thread) {
+                    __builtin_prefetch(f->word + 2 * word, 1);
+                    if (before != NULL) __builtin_prefetch(before->word + 2 * (slot_in(before, key) >> 6));
+                }
+            }
+            if (piece->use[r] == 0 || !is_in(p, s->key[r]) || (slot_in(f, s->key[r]) >> 6) % n_threads != thread) continue;
+            if (before == NULL || was_hit_twice(before, s->key[r])) hit(f, s->key[r]);
+        }
+    }
+}
+
 static ns_status fill_filter(search *s, const part *p, const filter *before, filter *f)
 {
     for (int64_t i = 0; i < s->source->n_pieces; i++) {
         ns_id_piece piece;
         NS_TRY(read_piece(s, i, &piece));
-        for (int64_t r = 0; r < piece.n; r++)
-            if (piece.use[r] != 0 && is_in(p, s->key[r]) &&
-                (before == NULL || was_hit_twice(before, s->key[r])))
-                hit(f, s->key[r]);
+        hit_piece(s, p, &piece, before, f);
     }
     return NS_OK;
 }
@@ -233,6 +256,8 @@ static ns_status collect(search *s, part *p)
             int32_t n_bytes;
             bool full = true;
             const char *text = text_at(&piece, r, &n_bytes);
+            if (s->filtered && r + 16 < piece.n && piece.use[r + 16] != 0)
+                __builtin_prefetch(s->filter.word + 2 * (slot_in(&s->filter, s->key[r + 16]) >> 6));
             while (full && is_candidate(s, p, &piece, r)) {
                 NS_TRY(ns_id_table_add(&s->table, s->key[r], text, n_bytes, &full));
                 if (!full) break;

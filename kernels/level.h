@@ -2,7 +2,7 @@
 #define NIGHTSHIFT_KERNELS_LEVEL_H
 /*
  * The instruction sets of the cpu backend. The sources with inner loops (bin, gradient, histogram, partition,
- * search, leaf, loss, walk) are compiled once for each level; each exports a table of functions whose name ends in
+ * search, leaf, loss, walk, tree_code) are compiled once for each level; each exports a table of functions whose name ends in
  * the level's. The loops are serial and work on a range of rows: threads are the callers' affair. All levels
  * give the same bytes, since none of them may contract or reorder floating point.
  */
@@ -13,6 +13,7 @@
 #include "kernels/loss.h"
 #include "kernels/partition.h"
 #include "kernels/split.h"
+#include "kernels/tree_code.h"
 #include "kernels/walk.h"
 
 typedef struct ns_level {
@@ -25,6 +26,7 @@ typedef struct ns_level {
     const ns_leaf_loops *leaf;
     const ns_loss_loops *loss;
     const ns_walk_loops *walk;
+    const ns_tree_code_loops *code;
 } ns_level;
 
 /*

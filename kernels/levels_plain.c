@@ -12,7 +12,8 @@ static const ns_level baseline = {.name = "baseline",
                                   .split = &ns_split_baseline,
                                   .leaf = &ns_leaf_baseline,
                                   .loss = &ns_loss_baseline,
-                                  .walk = &ns_walk_baseline};
+                                  .walk = &ns_walk_baseline,
+                                  .code = &ns_tree_code_baseline};
 
 ns_status ns_level_pick(const ns_level **out, const char *name)
 {

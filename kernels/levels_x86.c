@@ -7,7 +7,7 @@
     {                                                                                                        \
         .name = #level, .bin = &ns_bin_##level, .gradient = &ns_gradient_##level,                            \
         .histogram = &ns_histogram_##level, .partition = &ns_partition_##level, .split = &ns_split_##level, .leaf = &ns_leaf_##level,    \
-        .loss = &ns_loss_##level, .walk = &ns_walk_##level                                                   \
+        .loss = &ns_loss_##level, .walk = &ns_walk_##level, .code = &ns_tree_code_##level                                                   \
     }
 
 enum { BASELINE, AVX2, AVX512, N_LEVELS };

@@ -215,6 +215,7 @@ static ns_status measure_texts(ns_night *night)
 ns_status ns_night_prepare(ns_night *night)
 {
     int64_t n_waves = ns_n_waves(&night->stripes), n_rows = n_waves * night->stripes.slab_rows, n_found;
+    double start = ns_seconds();
     NS_TRY(measure_texts(night));
     if (night->id < 0) return NS_OK;
     night->duplicate = calloc((size_t)(n_rows + 7) / 8 + 1, 1);
@@ -225,6 +226,7 @@ ns_status ns_night_prepare(ns_night *night)
     ns_id_source source = {.n_pieces = n_waves, .n_rows = n_rows, .is_text = reader.number == NULL, .read = read_wave_ids, .context = &reader};
     if (status == NS_OK) status = ns_duplicates_find(&source, &ns_duplicates_default, night->duplicate, &n_found, night->comm);
     close_reader(&reader);
+    night->seconds.prepare = ns_seconds() - start;
     return status;
 }
 
@@ -259,8 +261,10 @@ static ns_status score_piece(ns_night *night, int64_t wave, slab *s)
     uint8_t *status = s->status, *infinite = s->infinite;
     float *risk = s->risk;
     if (piece.n_rows == 0) return ns_stop_check();
+    double start = ns_seconds();
     NS_TRY(status_of_piece(night, piece, wave, s));
     NS_TRY(hash_piece(night, piece, false));
+    night->seconds.read += ns_seconds() - start;
     NS_TRY(ns_rater_score(night->rater, piece.first_row, piece.n_rows, status, night->fingerprint, night->used_of_feature, risk, infinite));
     for (int64_t i = 0; i < piece.n_rows; i++) {
         if (status[i] == NS_SCORED && infinite[i]) status[i] = NS_VALUE_INFINITE;
@@ -307,7 +311,9 @@ static ns_status score_waves(ns_night *night, slab *s, ns_night_take take, void 
     for (int64_t w = 0; w < n_waves; w++) {
         NS_TRY(ns_agree(score_piece(night, w, s), night->comm));
         ns_fingerprint_end_wave(night->fingerprint, night->comm);
+        double start = ns_seconds();
         NS_TRY(ns_agree(collect_wave(night, w, s->status, s->risk, take, context), night->comm));
+        night->seconds.write += ns_seconds() - start;
         ns_log_progress("score", w + 1, n_waves, "unit=waves");
     }
     return NS_OK;
@@ -330,6 +336,10 @@ ns_status ns_night_score(ns_night *night, ns_night_take take, void *context)
     free(s.infinite);
     free(s.risk);
     if (status != NS_OK) return status;
+    ns_rater_seconds took = ns_rater_took(night->rater);
+    night->seconds.read += took.read;
+    night->seconds.hash += took.hash;
+    night->seconds.score += took.score;
     ns_sum_i64(night->counts, NS_N_STATUS, night->comm);
     for (int32_t f = 0; f < night->bundle->model->n_features; f++) {
         int64_t *unknown = ns_rater_unknown(night->rater, f);
@@ -343,6 +353,16 @@ ns_status ns_night_score(ns_night *night, ns_night_take take, void *context)
 const int64_t *ns_night_unknown(const ns_night *night, int32_t feature)
 {
     return ns_rater_unknown(night->rater, feature);
+}
+
+const char *ns_night_bound(const ns_night_seconds *seconds)
+{
+    const double took[] = {seconds->prepare, seconds->read, seconds->hash, seconds->score, seconds->write};
+    static const char *const names[] = {"prepare", "read", "hash", "score", "write"};
+    int most = 0;
+    for (int i = 1; i < 5; i++)
+        if (took[i] > took[most]) most = i;
+    return names[most];
 }
 
 void ns_night_close(ns_night *night)

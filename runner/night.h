@@ -11,6 +11,12 @@
 #include "runner/filter.h"
 #include "runner/rater.h"
 
+/* Wall seconds of this rank by stage: looking for duplicates and the longest texts; reading and decoding; hashing for the
+   fingerprint; binning and scoring; on rank 0 handing rows on: for `score`, reading ids and what is kept, writing, content hash, sync, reading back. */
+typedef struct ns_night_seconds {
+    double prepare, read, hash, score, write;
+} ns_night_seconds;
+
 typedef struct ns_night {
     MPI_Comm comm;
     const ns_bundle *bundle;
@@ -32,6 +38,7 @@ typedef struct ns_night {
     int64_t counts[NS_N_STATUS]; /* over all ranks, after ns_night_score */
     int64_t id_bytes;        /* longest text id of the table */
     int64_t *keep_bytes;     /* [n_keep] likewise */
+    ns_night_seconds seconds;
 } ns_night;
 
 /* What a night is made of. */
@@ -72,6 +79,9 @@ ns_status ns_night_score(ns_night *night, ns_night_take take, void *context);
 /* After ns_night_score, where the plan asked for it: the sums over all ranks of ns_rater_unknown for a feature; NULL: the model
    knows every level. Borrowed. */
 const int64_t *ns_night_unknown(const ns_night *night, int32_t feature);
+
+/* The name of the stage that took longest: what a faster night would have to begin with. */
+const char *ns_night_bound(const ns_night_seconds *seconds);
 
 void ns_night_close(ns_night *night);
 #endif

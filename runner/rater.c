@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/log.h"
 #include "runner/table.h"
 
 /* Cells of one slab over all features stay near this; 65,536 rows of 256 features fill it. */
@@ -23,7 +24,7 @@ struct ns_rater {
     int64_t **unknown;       /* [n_features] NULL or, where the cohort has such levels, rows by level that the model does not know */
     uint32_t *cells;         /* [n_features][slab_rows] float or int32 */
     const void **pointers;   /* [n_features] into cells */
-    uint64_t *words;         /* [slab_rows] */
+    ns_rater_seconds seconds;
 };
 
 /* All files of a cohort have the same columns. */
@@ -118,10 +119,9 @@ ns_status ns_rater_create(ns_rater **out, const ns_gbdt_model *model, ns_cohort 
     rater->unknown = calloc(n + 1, sizeof *rater->unknown);
     rater->cells = malloc((n * (size_t)rater->slab_rows + 1) * sizeof *rater->cells);
     rater->pointers = calloc(n + 1, sizeof *rater->pointers);
-    rater->words = malloc((size_t)rater->slab_rows * sizeof *rater->words);
     ns_status status = NS_OK;
     if (rater->columns == NULL || rater->bin_of == NULL || rater->level_words == NULL || rater->unknown == NULL || rater->cells == NULL ||
-        rater->pointers == NULL || rater->words == NULL)
+        rater->pointers == NULL)
         status = ns_fail(NS_ENOMEM, "no memory to score");
     if (status == NS_OK) {
         memcpy(rater->columns, columns, n * sizeof *columns);
@@ -150,7 +150,6 @@ void ns_rater_destroy(ns_rater **out)
     free(rater->unknown);
     free(rater->cells);
     free(rater->pointers);
-    free(rater->words);
     free(rater);
     *out = NULL;
 }
@@ -183,44 +182,63 @@ int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature)
     return rater->unknown[feature];
 }
 
-static void count_unknown(int64_t *unknown, const int32_t *bin_of, const int32_t *codes, int64_t n, const uint8_t *counts, const uint8_t *infinite)
+/* Rows [at, at + n) of the slab that begins at row `first` of the cohort; at most one block of rows, so that a feature's
+   cells are in the cache from one look at them to the next, and every thread has blocks to take. */
+typedef struct taken {
+    int64_t first, at, n;
+    const uint8_t *counts; /* of the slab, or NULL */
+    uint8_t *infinite;     /* of the slab */
+    ns_fingerprint *fingerprint;
+} taken;
+
+/* Threads share the counts; rows of unknown levels are few. */
+static void count_unknown(int64_t *unknown, const int32_t *bin_of, const int32_t *codes, const taken *rows)
 {
-    for (int64_t i = 0; i < n; i++)
-        if (codes[i] >= 0 && bin_of[codes[i]] == NS_BIN_OTHER && !infinite[i] && (counts == NULL || counts[i] == 0)) unknown[codes[i]]++;
+    for (int64_t i = 0; i < rows->n; i++) {
+        int64_t row = rows->at + i;
+        if (codes[i] < 0 || bin_of[codes[i]] != NS_BIN_OTHER || rows->infinite[row] || (rows->counts != NULL && rows->counts[row] != 0)) continue;
+#pragma omp atomic
+        unknown[codes[i]]++;
+    }
 }
 
-static ns_status take_category(ns_rater *rater, int32_t f, int64_t first, int64_t n, ns_fingerprint *fingerprint, int32_t index,
-                               const uint8_t *counts, const uint8_t *infinite)
+static void take_category(const ns_rater *rater, int32_t f, int32_t index, const taken *rows)
 {
-    int32_t *codes = (int32_t *)(rater->cells + (size_t)f * (size_t)rater->slab_rows);
+    int32_t *codes = (int32_t *)(rater->cells + (size_t)f * (size_t)rater->slab_rows) + rows->at;
     if (rater->columns[f] < 0) {
-        for (int64_t i = 0; i < n; i++) codes[i] = NS_BIN_MISSING;
-        return NS_OK;
+        for (int64_t i = 0; i < rows->n; i++) codes[i] = NS_BIN_MISSING;
+        return;
     }
-    if (fingerprint != NULL && index >= 0) {
-        const ns_texts *levels = ns_cohort_column(rater->cohort, rater->columns[f])->levels;
-        if (rater->level_words[f] == NULL) NS_TRY(ns_level_words(&rater->level_words[f], levels));
-        for (int64_t i = 0; i < n; i++) rater->words[i] = codes[i] < 0 ? 0 : rater->level_words[f][codes[i]];
-        ns_fingerprint_words(fingerprint, index, first, n, rater->words);
+    if (rows->fingerprint != NULL && index >= 0) {
+        uint64_t words[NS_BLOCK_ROWS];
+        for (int64_t i = 0; i < rows->n; i++) words[i] = codes[i] < 0 ? 0 : rater->level_words[f][codes[i]];
+        ns_fingerprint_words(rows->fingerprint, index, rows->first + rows->at, rows->n, words);
     }
-    if (rater->unknown[f] != NULL) count_unknown(rater->unknown[f], rater->bin_of[f], codes, n, counts, infinite);
-    ns_encoding_apply(rater->bin_of[f], codes, n, codes);
-    return NS_OK;
+    if (rater->unknown[f] != NULL) count_unknown(rater->unknown[f], rater->bin_of[f], codes, rows);
+    ns_encoding_apply(rater->bin_of[f], codes, rows->n, codes);
 }
 
-static ns_status take_number(ns_rater *rater, int32_t f, int64_t first, int64_t n, ns_fingerprint *fingerprint, int32_t index,
-                             uint8_t *infinite)
+static void take_number(const ns_rater *rater, int32_t f, int32_t index, const taken *rows)
 {
-    float *values = (float *)(rater->cells + (size_t)f * (size_t)rater->slab_rows);
+    float *values = (float *)(rater->cells + (size_t)f * (size_t)rater->slab_rows) + rows->at;
     if (rater->columns[f] < 0) {
-        for (int64_t i = 0; i < n; i++) values[i] = NAN;
-        return NS_OK;
+        for (int64_t i = 0; i < rows->n; i++) values[i] = NAN;
+        return;
     }
-    if (fingerprint != NULL && index >= 0) ns_fingerprint_numbers(fingerprint, index, first, n, values);
-    for (int64_t i = 0; i < n; i++) {
+    if (rows->fingerprint != NULL && index >= 0) ns_fingerprint_numbers(rows->fingerprint, index, rows->first + rows->at, rows->n, values);
+    for (int64_t i = 0; i < rows->n; i++) {
         if (!isinf(values[i])) continue;
-        if (!rater->infinite_ok) infinite[i] = 1;
+        if (!rater->infinite_ok) rows->infinite[rows->at + i] = 1;
         values[i] = NAN;
+    }
+}
+
+/* What is hashed of a level, of all categories that go into the fingerprint. */
+static ns_status make_level_words(ns_rater *rater, const int32_t *index)
+{
+    for (int32_t f = 0; index != NULL && f < rater->model->n_features; f++) {
+        if (rater->model->kinds[f] != NS_CATEGORY || rater->columns[f] < 0 || index[f] < 0 || rater->level_words[f] != NULL) continue;
+        NS_TRY(ns_level_words(&rater->level_words[f], ns_cohort_column(rater->cohort, rater->columns[f])->levels));
     }
     return NS_OK;
 }
@@ -248,13 +266,30 @@ ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_
                          const int32_t *index, float *risk, uint8_t *infinite)
 {
     const ns_gbdt_model *model = rater->model;
+    double start = ns_seconds();
     memset(infinite, 0, (size_t)n);
     NS_TRY(read_features(rater, first, n));
-    for (int32_t f = 0; f < model->n_features; f++) /* numbers first: they tell which rows are infinite */
-        if (model->kinds[f] != NS_CATEGORY) NS_TRY(take_number(rater, f, first, n, fingerprint, index != NULL ? index[f] : -1, infinite));
-    for (int32_t f = 0; f < model->n_features; f++)
-        if (model->kinds[f] == NS_CATEGORY)
-            NS_TRY(take_category(rater, f, first, n, fingerprint, index != NULL ? index[f] : -1, counts, infinite));
+    if (fingerprint != NULL) NS_TRY(make_level_words(rater, index));
+    double read = ns_seconds();
+#pragma omp parallel for schedule(dynamic) num_threads(rater->device->n_threads)
+    for (int64_t at = 0; at < n; at += NS_BLOCK_ROWS) {
+        taken rows = {.first = first, .at = at, .n = n - at < NS_BLOCK_ROWS ? n - at : NS_BLOCK_ROWS, .counts = counts,
+                      .infinite = infinite, .fingerprint = fingerprint};
+        for (int32_t f = 0; f < model->n_features; f++) /* numbers first: they tell which rows are infinite */
+            if (model->kinds[f] != NS_CATEGORY) take_number(rater, f, index != NULL ? index[f] : -1, &rows);
+        for (int32_t f = 0; f < model->n_features; f++)
+            if (model->kinds[f] == NS_CATEGORY) take_category(rater, f, index != NULL ? index[f] : -1, &rows);
+    }
+    double hashed = ns_seconds();
     ns_score_slab slab = {.n_rows = n, .columns = rater->pointers, .risk = risk};
-    return rater->device->scorer->score_slab(rater->scorer, &slab);
+    ns_status status = rater->device->scorer->score_slab(rater->scorer, &slab);
+    rater->seconds.read += read - start;
+    rater->seconds.hash += hashed - read;
+    rater->seconds.score += ns_seconds() - hashed;
+    return status;
+}
+
+ns_rater_seconds ns_rater_took(const ns_rater *rater)
+{
+    return rater->seconds;
 }

@@ -52,4 +52,11 @@ int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature);
  */
 ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
                          const int32_t *index, float *risk, uint8_t *infinite);
+
+/* Seconds that all calls of ns_rater_score took so far: reading and decoding the features; hashing their cells and mapping
+   levels; binning and scoring. */
+typedef struct ns_rater_seconds {
+    double read, hash, score;
+} ns_rater_seconds;
+ns_rater_seconds ns_rater_took(const ns_rater *rater);
 #endif

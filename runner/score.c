@@ -145,6 +145,22 @@ static ns_status look_for_published(score_run *run, bool *done)
     return status;
 }
 
+/* --- stages --- */
+
+/* Which stage bounds, into log and record. */
+static void note_stages(score_run *run)
+{
+    const ns_night_seconds *s = &run->night.seconds;
+    ns_log_event(NS_LOG_INFO, "stages", "prepare_s=%.3f read_s=%.3f hash_s=%.3f score_s=%.3f write_s=%.3f bound=%s", s->prepare, s->read, s->hash,
+                 s->score, s->write, ns_night_bound(s));
+    if (run->record.life == NULL) return;
+    ns_status status = NS_OK;
+    ns_json_add(&status, run->record.life, "stages",
+                json_pack("{s:f, s:f, s:f, s:f, s:f, s:s}", "prepare_s", s->prepare, "read_s", s->read, "hash_s", s->hash, "score_s", s->score,
+                          "write_s", s->write, "bound", ns_night_bound(s)));
+    if (status != NS_OK) ns_error_clear(); /* the night is no worse without */
+}
+
 /* --- publishing --- */
 
 static int64_t rejected(const score_run *run)
@@ -186,7 +202,10 @@ static ns_status note_unseen(score_run *run)
 static ns_status publish(score_run *run)
 {
     ns_published *published = &run->published;
+    double start = ns_seconds();
     NS_TRY(ns_score_output_finish(&run->output, published->content));
+    run->night.seconds.write += ns_seconds() - start;
+    note_stages(run);
     NS_TRY(note_unseen(run));
     double limit = ns_job_number(run->job, "score.max_rejected");
     if ((double)rejected(run) > limit * (double)run->night.stripes.n_rows) return hold(run);
