@@ -293,17 +293,6 @@ static int64_t place_of(const record *r)
 /* answers[place] for every record of a sorted list, and what there is to count. */
 typedef int64_t (*judge)(const records *sorted, uint8_t *answers);
 
-static int64_t mark_equal(const records *sorted, uint8_t *answers)
-{
-    int64_t n = 0;
-    for (int64_t i = 1; i < sorted->n; i++) {
-        const record *a = &sorted->list[i - 1], *b = &sorted->list[i];
-        if (is_same(a, b)) answers[place_of(a)] = answers[place_of(b)] = 1;
-    }
-    for (int64_t i = 0; i < sorted->n; i++) n += answers[i];
-    return n;
-}
-
 /* The first record of a patient has the lowest value; how many patients have a higher one too. */
 static int64_t tell_lowest(const records *sorted, uint8_t *answers)
 {
@@ -354,19 +343,6 @@ done:
     free(asked);
     free(back);
     free(r.n_to);
-    return status;
-}
-
-ns_status ns_find_duplicates(const ns_hash128 *id, int64_t n, uint8_t *duplicate, int64_t *n_rows, MPI_Comm comm)
-{
-    uint8_t *all = room_for(n, 1);
-    ns_status status = ns_agree(all == NULL ? no_memory(n) : NS_OK, comm);
-    if (status == NS_OK) {
-        memset(all, 1, (size_t)n);
-        memset(duplicate, 0, (size_t)n);
-        status = ask_owners(id, all, n, mark_equal, duplicate, n_rows, comm);
-    }
-    free(all);
     return status;
 }
 

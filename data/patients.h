@@ -24,15 +24,6 @@ ns_status ns_count_patients(const ns_hash128 *patient, const int32_t *cell, int6
 ns_status ns_max_rows_per_patient(const ns_hash128 *patient, int64_t n, int64_t *most, MPI_Comm comm);
 
 /*
- * Finds ids that stand on more than one row.
- *   id         in   [n] {0, 0}: missing, never a duplicate
- *   duplicate  out  [n] 1 where the id stands on another row too, on any rank
- *   n_rows     out  rows so marked over all ranks
- * Collective. NS_ENOMEM.
- */
-ns_status ns_find_duplicates(const ns_hash128 *id, int64_t n, uint8_t *duplicate, int64_t *n_rows, MPI_Comm comm);
-
-/*
  * The lowest value that any row of each row's patient carries (the earliest part that the patient is in).
  *   value       in   [n] 0: the row takes no part, its answer is 0
  *   lowest      out  [n] a row without a patient has its own value; not value itself

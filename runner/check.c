@@ -120,6 +120,7 @@ static ns_status check_cohort(check_run *run)
     ns_forest_settings settings = ns_gbdt_settings(run->job);
     ns_memory_plan memory = ns_plan_memory(&run->table, &settings, context);
     report_plan(run, memory);
+    NS_TRY(ns_table_check_rules(&run->table));
     NS_TRY(ns_plan_check_memory(&run->table, &settings, context));
     return ns_job_given(run->job, "data.split.until") || is_by_time(run->job) ? report_parts(run) : NS_OK;
 }

@@ -14,7 +14,7 @@
 #include "cluster/log.h"
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
-#include "data/patients.h"
+#include "data/duplicates.h"
 #include "runner/label.h"
 #include "runner/objective.h"
 #include "runner/parts.h"
@@ -265,33 +265,76 @@ static ns_status fill_shard(ns_table *table, ns_label_rule *rule, const ns_part_
 
 /* --- ids --- */
 
-/* An id stands on one row: kept rows only, since the others are nobody's patients here. */
+/* Ids of kept rows, slab by slab of the shard; the others are nobody's duplicates. */
+typedef struct id_reader {
+    ns_table *table;
+    int64_t *number; /* one of the two */
+    ns_texts text;
+    uint8_t *use; /* [NS_SLAB_ROWS] */
+} id_reader;
+
+/* The first kept row at or after a row. */
+static int64_t kept_from(const ns_table *table, int64_t row)
+{
+    int64_t low = 0, high = table->n_kept;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (table->row[middle] < row) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static ns_status read_ids(void *context, int64_t piece, ns_id_piece *out)
+{
+    id_reader *r = context;
+    ns_table *t = r->table;
+    int64_t at = t->shard.first_row + piece * NS_SLAB_ROWS, n = slab_rows(t->shard, at);
+    if (r->number != NULL) {
+        NS_TRY(ns_cohort_read_id_int(t->cohort, t->id, at, n, r->number));
+    } else {
+        ns_texts_clear(&r->text);
+        NS_TRY(ns_cohort_read_id_text(t->cohort, t->id, at, n, &r->text));
+    }
+    memset(r->use, 0, (size_t)n);
+    for (int64_t k = kept_from(t, at); k < t->n_kept && t->row[k] < at + n; k++) {
+        int64_t i = t->row[k] - at;
+        r->use[i] = r->number != NULL ? r->number[i] != INT64_MIN : r->text.offset[i + 1] > r->text.offset[i];
+    }
+    *out = (ns_id_piece){.first = piece * NS_SLAB_ROWS, .n = n, .number = r->number, .use = r->use};
+    if (r->number == NULL) out->text = &r->text;
+    return NS_OK;
+}
+
+static ns_status name_duplicate(const ns_table *table, const uint8_t *duplicate, int64_t n_found)
+{
+    int64_t last = -INT64_MAX; /* the first such row, as a maximum */
+    for (int64_t i = 0; i < table->shard.n_rows && last == -INT64_MAX; i++)
+        if ((duplicate[i >> 3] >> (i & 7) & 1) != 0) last = -(table->shard.first_row + i);
+    ns_max_i64(&last, 1, table->comm);
+    char what[100];
+    snprintf(what, sizeof what, "its id stands on another row too; %lld rows share theirs", (long long)n_found);
+    return ns_agree(ns_cohort_bad_row(table->cohort, table->id, -last, what), table->comm);
+}
+
+/* An id stands on one row. */
 static ns_status check_ids(ns_table *table)
 {
     if (table->id < 0) return NS_OK;
-    int64_t n = table->n_kept, found = 0, kept = 0;
-    ns_hash128 *id = calloc((size_t)n + 1, sizeof *id), *slab = malloc(NS_SLAB_ROWS * sizeof *slab);
-    uint8_t *duplicate = malloc((size_t)n + 1);
-    ns_status status = NS_OK;
-    if (id == NULL || slab == NULL || duplicate == NULL) status = ns_fail(NS_ENOMEM, "no memory for %lld ids", (long long)n);
-    int64_t end = table->shard.first_row + table->shard.n_rows;
-    for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += NS_SLAB_ROWS) {
-        status = ns_cohort_read_hash(table->cohort, table->id, at, slab_rows(table->shard, at), slab);
-        for (; status == NS_OK && kept < n && table->row[kept] < at + NS_SLAB_ROWS; kept++) id[kept] = slab[table->row[kept] - at];
-    }
-    status = ns_agree(status, table->comm);
-    if (status == NS_OK) status = ns_find_duplicates(id, n, duplicate, &found, table->comm);
-    if (status == NS_OK && found > 0) {
-        int64_t last = -INT64_MAX; /* the first such row, as a maximum */
-        for (int64_t i = 0; i < n && last == -INT64_MAX; i++)
-            if (duplicate[i]) last = -table->row[i];
-        ns_max_i64(&last, 1, table->comm);
-        char what[100];
-        snprintf(what, sizeof what, "its id stands on another row too; %lld rows share theirs", (long long)found);
-        status = ns_agree(ns_cohort_bad_row(table->cohort, table->id, -last, what), table->comm);
-    }
-    free(id);
-    free(slab);
+    bool is_text = ns_cohort_column(table->cohort, table->id)->is_text;
+    id_reader reader = {.table = table, .use = malloc(NS_SLAB_ROWS)};
+    if (!is_text) reader.number = malloc(NS_SLAB_ROWS * sizeof *reader.number);
+    uint8_t *duplicate = malloc((size_t)table->shard.n_rows / 8 + 2);
+    bool lacking = reader.use == NULL || (!is_text && reader.number == NULL) || duplicate == NULL;
+    ns_status status = ns_agree(lacking ? ns_fail(NS_ENOMEM, "no memory for ids") : NS_OK, table->comm);
+    ns_id_source source = {.n_pieces = (table->shard.n_rows + NS_SLAB_ROWS - 1) / NS_SLAB_ROWS, .n_rows = table->shard.n_rows,
+                           .is_text = is_text, .read = read_ids, .context = &reader};
+    int64_t n_found = 0;
+    if (status == NS_OK) status = ns_duplicates_find(&source, &ns_duplicates_default, duplicate, &n_found, table->comm);
+    if (status == NS_OK && n_found > 0) status = name_duplicate(table, duplicate, n_found);
+    free(reader.use);
+    free(reader.number);
+    ns_texts_destroy(&reader.text);
     free(duplicate);
     return status;
 }
@@ -365,6 +408,17 @@ static ns_status read_with(ns_table *table, ns_label_rule *rule, const ns_part_r
     NS_TRY(ns_agree(status, table->comm));
     NS_TRY(check_ids(table));
     return ns_parts_assign(table, parts);
+}
+
+ns_status ns_table_check_rules(const ns_table *table)
+{
+    ns_label_rule rule = {0};
+    ns_part_rule parts = {0};
+    ns_status status = ns_label_learn(&rule, table->job, table->cohort, table->label_column, table->objective, table->known_classes);
+    if (status == NS_OK) status = ns_part_rule_learn(&parts, table);
+    ns_label_forget(&rule);
+    ns_part_rule_forget(&parts);
+    return ns_agree(status, table->comm);
 }
 
 ns_status ns_table_read(ns_table *table, ns_table_use use)

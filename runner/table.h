@@ -60,6 +60,10 @@ typedef enum ns_table_use { NS_TABLE_TRAIN, NS_TABLE_EVALUATE } ns_table_use;
  */
 ns_status ns_table_open(ns_table *table, const ns_job *job, const char *cohort_key, ns_table_use use, MPI_Comm comm);
 
+/* What can be told of label and split before any row is read, for check: levels and numbers that the columns cannot have.
+   Collective. NS_EINVAL, NS_EFORMAT, NS_ENOMEM. */
+ns_status ns_table_check_rules(const ns_table *table);
+
 /*
  * Reads label, weight, group, id and the columns of `where`; cuts the shards; finds duplicate ids and torn patients.
  * For NS_TABLE_EVALUATE every kept row is a test row unless data.cohort itself is evaluated.

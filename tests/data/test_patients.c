@@ -159,32 +159,6 @@ static void test_max_rows_per_patient(void **state)
     }
 }
 
-static void test_find_duplicates(void **state)
-{
-    (void)state;
-    for (int k = 0; k < N_TABLES; k++) {
-        table t = tables[k];
-        int64_t *n_of = calloc((size_t)t.n_patients, sizeof *n_of), want = 0, got = -1;
-        for (int64_t row = 0; row < t.n; row++)
-            if (patient_at(t, row) >= 0) n_of[patient_at(t, row)]++;
-        for (int64_t i = 0; i < t.n_patients; i++) want += n_of[i] > 1 ? n_of[i] : 0;
-        part p = make_part(t);
-        uint8_t *duplicate = malloc((size_t)p.n + 1);
-        memset(duplicate, 0xcc, (size_t)p.n + 1);
-        CHECK_OK(ns_find_duplicates(p.hash, p.n, duplicate, &got, MPI_COMM_WORLD));
-        assert_int_equal(got, want);
-        for (int64_t i = 0; i < p.n; i++) {
-            int64_t id = patient_at(t, p.first + i);
-            if (duplicate[i] != (id >= 0 && n_of[id] > 1))
-                fail_msg("table %d, row %lld is marked wrong", k, (long long)i);
-        }
-        assert_int_equal(duplicate[p.n], 0xcc);
-        free(duplicate);
-        free_part(&p);
-        free(n_of);
-    }
-}
-
 /* Values 0 to N_CELLS of rows: cell + 1. The lowest above 0 of a patient, by walking the whole table. */
 static void test_lowest_of_patient(void **state)
 {
@@ -218,26 +192,6 @@ static void test_lowest_of_patient(void **state)
     }
 }
 
-/* Ids that are all different, and all the same. */
-static void test_all_or_none(void **state)
-{
-    (void)state;
-    enum { N = 1000 };
-    ns_hash128 id[N];
-    uint8_t duplicate[N];
-    int64_t found;
-    for (int i = 0; i < N; i++) id[i] = ns_hash128_of_int(rank * N + i);
-    CHECK_OK(ns_find_duplicates(id, N, duplicate, &found, MPI_COMM_WORLD));
-    assert_int_equal(found, 0);
-    for (int i = 0; i < N; i++) id[i] = ns_hash128_of_int(5);
-    CHECK_OK(ns_find_duplicates(id, N, duplicate, &found, MPI_COMM_WORLD));
-    assert_int_equal(found, (int64_t)N * n_ranks);
-    /* one row a rank: a duplicate only where there are two ranks */
-    CHECK_OK(ns_find_duplicates(id, 1, duplicate, &found, MPI_COMM_WORLD));
-    assert_int_equal(found, n_ranks == 1 ? 0 : n_ranks);
-    assert_int_equal(duplicate[0], n_ranks > 1);
-}
-
 /* One rank cannot hold its rows: all ranks say so. The rows themselves are never looked at. */
 static void test_no_memory(void **state)
 {
@@ -253,8 +207,6 @@ static void test_no_memory(void **state)
     CHECK_FAILS(ns_max_rows_per_patient(hash, n, &found, MPI_COMM_WORLD), NS_ENOMEM, "no memory to compare");
     CHECK_FAILS(ns_lowest_of_patient(hash, duplicate, n, duplicate, &found, MPI_COMM_WORLD), NS_ENOMEM,
                 "no memory to compare");
-    CHECK_FAILS(ns_find_duplicates(hash, n, duplicate, &found, MPI_COMM_WORLD), NS_ENOMEM,
-                "no memory to compare");
 }
 
 int main(int argc, char **argv)
@@ -264,8 +216,8 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_count_patients),       cmocka_unit_test(test_count_torn_patients),
-        cmocka_unit_test(test_max_rows_per_patient), cmocka_unit_test(test_find_duplicates), cmocka_unit_test(test_lowest_of_patient),
-        cmocka_unit_test(test_all_or_none),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_max_rows_per_patient), cmocka_unit_test(test_lowest_of_patient),
+        cmocka_unit_test(test_no_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Finalize();
