@@ -180,8 +180,11 @@ static void test_lost_rank(void **state)
     kill(ranks[1], SIGKILL);
     int code = drive_wait(pid, LIMIT_S);
     if (code != 76) fail_msg("a lost rank: exit %d", code);
-    for (int i = 0; i < 3; i++)
-        if (drive_parent_of(ranks[i]) != 0) fail_msg("rank %d is still there", i);
+    for (int i = 0; i < 3; i++) /* killed, but a busy machine may take a moment to bury it */
+        for (int ms = 0; drive_parent_of(ranks[i]) != 0; ms++) {
+            if (ms > 1000 * LIMIT_S) fail_msg("rank %d is still there", i);
+            wait_ms(1);
+        }
     whole_run("l", "a lost rank");
     assert_false(is_there("l/bundle"));
     drive_must(2, "train long.yaml --set run.out=l --quiet");
