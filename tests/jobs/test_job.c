@@ -255,7 +255,11 @@ static void test_echo_reads_back(void **state)
             int64_t n = ns_job_list(job, o->key, &a);
             assert_int_equal(n, ns_job_list(again, o->key, &b));
             for (int64_t j = 0; j < n; j++) assert_string_equal(a[j], b[j]);
-        } else if (ns_job_has(job, o->key))
+        } else if (o->kind == NS_OPT_FLAG)
+            assert_int_equal(ns_job_flag(job, o->key), ns_job_flag(again, o->key));
+        else if (o->kind == NS_OPT_TIME)
+            assert_true(ns_job_time(job, o->key) == ns_job_time(again, o->key));
+        else if (ns_job_has(job, o->key))
             assert_string_equal(ns_job_text(job, o->key), ns_job_text(again, o->key));
     }
     free(first);
