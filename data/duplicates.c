@@ -510,7 +510,6 @@ ns_status ns_duplicates_find(const ns_id_source *source, const ns_duplicates_lim
     int64_t n_ids = source->n_rows;
     MPI_Comm_rank(comm, &s.rank);
     MPI_Comm_size(comm, &s.n_ranks);
-    memset(duplicate, 0, (size_t)(source->n_rows + 7) / 8);
     ns_sum_i64(&n_ids, 1, comm);
     ns_status status = search_all(&s, n_ids);
     close_filter(&s.filter);

@@ -39,7 +39,7 @@ typedef struct ns_duplicates_limits {
 extern const ns_duplicates_limits ns_duplicates_default;
 
 /*
- *   duplicate  out  [(n_rows + 7) / 8] bit i & 7 of byte i >> 3 is 1 where row i's id stands on another row
+ *   duplicate  inout [(n_rows + 7) / 8], all 0 before (from calloc, pages without duplicates take no memory); bit i & 7 of byte i >> 3 is 1 where row i's id stands on another row
  * too, on any rank; equal hashes are confirmed on the text itself n_found    out  rows so marked, over all
  * ranks Collective. NS_ENOMEM, and what read gives.
  */

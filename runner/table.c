@@ -324,7 +324,7 @@ static ns_status check_ids(ns_table *table)
     bool is_text = ns_cohort_column(table->cohort, table->id)->is_text;
     id_reader reader = {.table = table, .use = malloc(NS_SLAB_ROWS)};
     if (!is_text) reader.number = malloc(NS_SLAB_ROWS * sizeof *reader.number);
-    uint8_t *duplicate = malloc((size_t)table->shard.n_rows / 8 + 2);
+    uint8_t *duplicate = calloc((size_t)table->shard.n_rows / 8 + 2, 1);
     bool lacking = reader.use == NULL || (!is_text && reader.number == NULL) || duplicate == NULL;
     ns_status status = ns_agree(lacking ? ns_fail(NS_ENOMEM, "no memory for ids") : NS_OK, table->comm);
     ns_id_source source = {.n_pieces = (table->shard.n_rows + NS_SLAB_ROWS - 1) / NS_SLAB_ROWS, .n_rows = table->shard.n_rows,

@@ -88,7 +88,8 @@ static int64_t check_with(const table *t, ns_duplicates_limits limits)
     for (int64_t row = 0; row < t->n_rows; row++) n_of[id_at(t, row)] += is_used(t, row);
     for (int64_t i = 0; i < t->n_ids; i++) want += n_of[i] > 1 ? n_of[i] : 0;
     uint8_t *bits = malloc((size_t)(r->n + 7) / 8 + 1);
-    memset(bits, 0xcc, (size_t)(r->n + 7) / 8 + 1);
+    memset(bits, 0, (size_t)(r->n + 7) / 8);
+    bits[(r->n + 7) / 8] = 0xcc;
     ns_id_source source = {.n_pieces = (r->n + PIECE - 1) / PIECE,
                            .n_rows = r->n,
                            .is_text = t->is_text,
@@ -156,7 +157,7 @@ static void a_failing_reader(void **state)
     (void)state;
     rows *r = calloc(1, sizeof *r);
     share(&tables[4], r);
-    uint8_t *bits = malloc((size_t)(r->n + 7) / 8 + 1);
+    uint8_t *bits = calloc((size_t)(r->n + 7) / 8 + 1, 1);
     int64_t n;
     ns_id_source source = {
         .n_pieces = (r->n + PIECE - 1) / PIECE, .n_rows = r->n, .read = read_badly, .context = r};
