@@ -48,6 +48,7 @@ clang|clang with OpenMP, to compare compilers|clang libomp-dev|clang libomp-deve
 mpich|MPICH, to compare MPI libraries|libmpich-dev mpich|mpich-devel|mpich|mpich
 python|Python 3 with numpy and h5py|python3 python3-numpy python3-h5py|python3-numpy python3-h5py|py-numpy py-h5py|numpy h5py
 venv|Python virtual environments|python3-venv|python3|python|python
+symbols|symbols of the C library, for the leak checker|libc6-dbg|glibc-debuginfo|glibc|sysroot_linux-64
 xz|xz|xz-utils|xz|xz|xz
 tzdata|the time zone database|tzdata|tzdata|tzdata|tzdata'
 
@@ -165,6 +166,8 @@ missing_for_all_tests()
     sh tests/find_python.sh numpy h5py >/dev/null 2>&1 || say python
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || say venv
     has xz || say xz
+    # Leaks of MPI libraries are known by names of functions inside of the C library.
+    if [ -e /etc/debian_version ] && [ ! -d /usr/lib/debug/.build-id ]; then say symbols; fi
     [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Vienna" ] || say tzdata
 }
 
