@@ -47,7 +47,7 @@ typedef struct search {
     const ns_id_source *source;
     ns_duplicates_limits limits;
     MPI_Comm comm;
-    int rank, n_ranks;
+    int n_ranks;
     ns_hash128 *key; /* of a piece */
     int64_t room;
     uint8_t *duplicate;
@@ -508,7 +508,6 @@ ns_status ns_duplicates_find(const ns_id_source *source, const ns_duplicates_lim
 {
     search s = {.source = source, .limits = *limits, .comm = comm, .duplicate = duplicate};
     int64_t n_ids = source->n_rows;
-    MPI_Comm_rank(comm, &s.rank);
     MPI_Comm_size(comm, &s.n_ranks);
     ns_sum_i64(&n_ids, 1, comm);
     ns_status status = search_all(&s, n_ids);

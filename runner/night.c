@@ -8,7 +8,7 @@
 #include "cluster/log.h"
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
-#include "data/duplicates.h"
+#include "runner/ids.h"
 #include "runner/table.h"
 
 static int by_index(const void *a, const void *b)
@@ -129,127 +129,111 @@ ns_status ns_night_fingerprint(ns_night *night)
 
 /* --- what must be known before the first row is scored --- */
 
-/* The longest text of a text column among some rows. */
-static ns_status longest_text(ns_night *night, int32_t column, ns_piece piece, ns_texts *texts, int64_t *most)
+static void keep_longest(const ns_texts *texts, int64_t *most)
 {
-    if (column < 0 || !ns_cohort_column(night->cohort, column)->is_text) return NS_OK;
-    ns_texts_clear(texts);
-    NS_TRY(ns_cohort_read_id_text(night->cohort, column, piece.first_row, piece.n_rows, texts));
     for (int64_t i = 0; i < texts->n; i++)
         if (texts->offset[i + 1] - texts->offset[i] > *most) *most = texts->offset[i + 1] - texts->offset[i];
-    return NS_OK;
 }
 
-/* Which rows of a piece have an id and belong to the cohort: what may be a duplicate. Rows outside are nobody's. */
-typedef struct id_reader {
-    ns_night *night;
-    int64_t *number; /* one of the two */
-    ns_texts text;
-    uint8_t *use; /* [slab_rows] */
-} id_reader;
-
-static bool has_id(const id_reader *r, int64_t row)
+/* The longest text of a kept text column among some rows. */
+static ns_status longest_text(ns_night *night, int32_t column, ns_piece piece, ns_texts *texts, int64_t *most)
 {
-    return r->number != NULL ? r->number[row] != INT64_MIN : r->text.offset[row + 1] > r->text.offset[row];
+    if (!ns_cohort_column(night->cohort, column)->is_text) return NS_OK;
+    ns_texts_clear(texts);
+    NS_TRY(ns_cohort_read_id_text(night->cohort, column, piece.first_row, piece.n_rows, texts));
+    keep_longest(texts, most);
+    return NS_OK;
 }
 
 /* The ids of some rows; use: 1 where the row belongs. */
-static ns_status read_ids(id_reader *r, ns_piece piece)
+static ns_status read_ids(ns_night *night, ns_id_reader *ids, ns_piece piece)
 {
-    ns_night *night = r->night;
     NS_TRY(ns_stop_check());
     if (piece.n_rows == 0) return NS_OK;
-    NS_TRY(ns_filter_rows(night->filter, night->cohort, piece.first_row, piece.n_rows, r->use));
-    if (night->id < 0) return NS_OK;
-    if (r->number != NULL) return ns_cohort_read_id_int(night->cohort, night->id, piece.first_row, piece.n_rows, r->number);
-    ns_texts_clear(&r->text);
-    return ns_cohort_read_id_text(night->cohort, night->id, piece.first_row, piece.n_rows, &r->text);
+    NS_TRY(ns_filter_rows(night->filter, night->cohort, piece.first_row, piece.n_rows, ids->use));
+    return ns_id_reader_read(ids, piece.first_row, piece.n_rows);
 }
+
+/* What may be a duplicate: rows outside of the cohort are nobody's. */
+typedef struct id_waves {
+    ns_night *night;
+    ns_id_reader ids;
+} id_waves;
 
 static ns_status read_wave_ids(void *context, int64_t wave, ns_id_piece *out)
 {
-    id_reader *r = context;
-    ns_piece piece = ns_wave_piece(&r->night->stripes, wave, r->night->stripes.rank);
-    NS_TRY(read_ids(r, piece));
-    *out = (ns_id_piece){.first = wave * r->night->stripes.slab_rows, .n = piece.n_rows, .number = r->number, .use = r->use};
-    if (r->number == NULL) out->text = &r->text;
-    for (int64_t i = 0; i < piece.n_rows; i++) r->use[i] = r->use[i] && has_id(r, i);
+    id_waves *w = context;
+    const ns_stripes *stripes = &w->night->stripes;
+    ns_piece piece = ns_wave_piece(stripes, wave, stripes->rank);
+    NS_TRY(read_ids(w->night, &w->ids, piece));
+    *out = ns_id_reader_piece(&w->ids, wave * stripes->slab_rows, piece.n_rows);
+    if (out->text != NULL && piece.n_rows > 0) keep_longest(&w->ids.text, &w->night->id_bytes);
     return NS_OK;
 }
 
-static ns_status open_reader(id_reader *r, ns_night *night)
-{
-    size_t rows = (size_t)night->stripes.slab_rows;
-    *r = (id_reader){.night = night, .use = malloc(rows)};
-    bool is_text = night->id >= 0 && ns_cohort_column(night->cohort, night->id)->is_text;
-    if (!is_text) r->number = malloc(rows * sizeof *r->number);
-    return r->use == NULL || (!is_text && r->number == NULL) ? ns_fail(NS_ENOMEM, "no memory for the ids of a slab") : NS_OK;
-}
-
-static void close_reader(id_reader *r)
-{
-    free(r->use);
-    free(r->number);
-    ns_texts_destroy(&r->text);
-}
-
-/* The longest texts that will be written. */
-static ns_status measure_texts(ns_night *night)
+/* The longest texts of score.keep; those of ids are seen while duplicates are looked for. */
+static ns_status measure_kept(ns_night *night)
 {
     ns_texts texts = {0};
     ns_status status = NS_OK;
     for (int64_t w = 0; w < ns_n_waves(&night->stripes) && status == NS_OK; w++) {
         ns_piece piece = ns_wave_piece(&night->stripes, w, night->stripes.rank);
         status = ns_stop_check();
-        if (status == NS_OK) status = longest_text(night, night->id, piece, &texts, &night->id_bytes);
         for (int32_t i = 0; i < night->n_keep && status == NS_OK; i++)
             status = longest_text(night, night->keep[i], piece, &texts, &night->keep_bytes[i]);
     }
     ns_texts_destroy(&texts);
     NS_TRY(ns_agree(status, night->comm));
-    ns_max_i64(&night->id_bytes, 1, night->comm);
     ns_max_i64(night->keep_bytes, night->n_keep, night->comm);
     return NS_OK;
 }
 
-ns_status ns_night_prepare(ns_night *night)
+static ns_status find_duplicates(ns_night *night)
 {
     int64_t n_waves = ns_n_waves(&night->stripes), n_rows = n_waves * night->stripes.slab_rows, n_found;
-    double start = ns_seconds();
-    NS_TRY(measure_texts(night));
-    if (night->id < 0) return NS_OK;
+    id_waves waves = {.night = night};
     night->duplicate = calloc((size_t)(n_rows + 7) / 8 + 1, 1);
-    id_reader reader;
-    ns_status status = open_reader(&reader, night);
+    ns_status status = ns_id_reader_open(&waves.ids, night->cohort, night->id, night->stripes.slab_rows);
     if (night->duplicate == NULL) status = ns_fail(NS_ENOMEM, "no memory for the duplicates among %lld rows", (long long)n_rows);
     status = ns_agree(status, night->comm);
-    ns_id_source source = {.n_pieces = n_waves, .n_rows = n_rows, .is_text = reader.number == NULL, .read = read_wave_ids, .context = &reader};
+    ns_id_source source = {.n_pieces = n_waves, .n_rows = n_rows, .is_text = waves.ids.number == NULL, .read = read_wave_ids, .context = &waves};
     if (status == NS_OK) status = ns_duplicates_find(&source, &ns_duplicates_default, night->duplicate, &n_found, night->comm);
-    close_reader(&reader);
-    night->seconds.prepare = ns_seconds() - start;
+    ns_id_reader_close(&waves.ids);
+    if (status == NS_OK) ns_max_i64(&night->id_bytes, 1, night->comm);
     return status;
+}
+
+ns_status ns_night_prepare(ns_night *night)
+{
+    double start = ns_seconds();
+    NS_TRY(measure_kept(night));
+    if (night->id >= 0) NS_TRY(find_duplicates(night));
+    night->seconds.prepare = ns_seconds() - start;
+    return NS_OK;
 }
 
 /* --- scoring --- */
 
 /* A slab on its way. */
 typedef struct slab {
-    id_reader ids;
+    ns_id_reader ids;
     uint8_t *status, *infinite;
     float *risk;
 } slab;
 
+static ns_score_status status_of_row(const ns_night *night, const ns_id_reader *ids, int64_t first_bit, int64_t row)
+{
+    if (!ids->use[row]) return NS_OUTSIDE_COHORT;
+    if (night->id < 0) return NS_SCORED;
+    if (!ns_id_reader_has(ids, row)) return NS_ID_MISSING;
+    int64_t bit = first_bit + row;
+    return (night->duplicate[bit >> 3] >> (bit & 7) & 1) != 0 ? NS_ID_DUPLICATE : NS_SCORED;
+}
+
 static ns_status status_of_piece(ns_night *night, ns_piece piece, int64_t wave, slab *s)
 {
-    NS_TRY(read_ids(&s->ids, piece));
-    for (int64_t i = 0; i < piece.n_rows; i++) {
-        int64_t bit = wave * night->stripes.slab_rows + i;
-        s->status[i] = !s->ids.use[i]                                                     ? NS_OUTSIDE_COHORT
-                       : night->id < 0                                                    ? NS_SCORED
-                       : !has_id(&s->ids, i)                                              ? NS_ID_MISSING
-                       : (night->duplicate[bit >> 3] >> (bit & 7) & 1) != 0 ? NS_ID_DUPLICATE
-                                                                                          : NS_SCORED;
-    }
+    NS_TRY(read_ids(night, &s->ids, piece));
+    for (int64_t i = 0; i < piece.n_rows; i++) s->status[i] = (uint8_t)status_of_row(night, &s->ids, wave * night->stripes.slab_rows, i);
     return NS_OK;
 }
 
@@ -325,13 +309,13 @@ ns_status ns_night_score(ns_night *night, ns_night_take take, void *context)
     slab s = {.status = malloc(rows),
               .infinite = malloc(rows),
               .risk = malloc(rows * (size_t)night->bundle->model->n_outputs * sizeof *s.risk)};
-    ns_status status = open_reader(&s.ids, night);
+    ns_status status = ns_id_reader_open(&s.ids, night->cohort, night->id, night->stripes.slab_rows);
     if (s.status == NULL || s.infinite == NULL || s.risk == NULL) status = ns_fail(NS_ENOMEM, "no memory for a slab of risks");
     if (status == NS_OK) status = create_fingerprint(night);
     memset(night->counts, 0, sizeof night->counts);
     status = ns_agree(status, night->comm);
     if (status == NS_OK) status = score_waves(night, &s, take, context);
-    close_reader(&s.ids);
+    ns_id_reader_close(&s.ids);
     free(s.status);
     free(s.infinite);
     free(s.risk);

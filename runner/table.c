@@ -14,7 +14,7 @@
 #include "cluster/log.h"
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
-#include "data/duplicates.h"
+#include "runner/ids.h"
 #include "runner/label.h"
 #include "runner/objective.h"
 #include "runner/parts.h"
@@ -266,12 +266,10 @@ static ns_status fill_shard(ns_table *table, ns_label_rule *rule, const ns_part_
 /* --- ids --- */
 
 /* Ids of kept rows, slab by slab of the shard; the others are nobody's duplicates. */
-typedef struct id_reader {
+typedef struct id_slabs {
     ns_table *table;
-    int64_t *number; /* one of the two */
-    ns_texts text;
-    uint8_t *use; /* [NS_SLAB_ROWS] */
-} id_reader;
+    ns_id_reader ids;
+} id_slabs;
 
 /* The first kept row at or after a row. */
 static int64_t kept_from(const ns_table *table, int64_t row)
@@ -285,24 +283,15 @@ static int64_t kept_from(const ns_table *table, int64_t row)
     return low;
 }
 
-static ns_status read_ids(void *context, int64_t piece, ns_id_piece *out)
+static ns_status read_slab_ids(void *context, int64_t slab, ns_id_piece *out)
 {
-    id_reader *r = context;
-    ns_table *t = r->table;
-    int64_t at = t->shard.first_row + piece * NS_SLAB_ROWS, n = slab_rows(t->shard, at);
-    if (r->number != NULL) {
-        NS_TRY(ns_cohort_read_id_int(t->cohort, t->id, at, n, r->number));
-    } else {
-        ns_texts_clear(&r->text);
-        NS_TRY(ns_cohort_read_id_text(t->cohort, t->id, at, n, &r->text));
-    }
-    memset(r->use, 0, (size_t)n);
-    for (int64_t k = kept_from(t, at); k < t->n_kept && t->row[k] < at + n; k++) {
-        int64_t i = t->row[k] - at;
-        r->use[i] = r->number != NULL ? r->number[i] != INT64_MIN : r->text.offset[i + 1] > r->text.offset[i];
-    }
-    *out = (ns_id_piece){.first = piece * NS_SLAB_ROWS, .n = n, .number = r->number, .use = r->use};
-    if (r->number == NULL) out->text = &r->text;
+    id_slabs *s = context;
+    ns_table *t = s->table;
+    int64_t at = t->shard.first_row + slab * NS_SLAB_ROWS, n = slab_rows(t->shard, at);
+    NS_TRY(ns_id_reader_read(&s->ids, at, n));
+    memset(s->ids.use, 0, (size_t)n);
+    for (int64_t k = kept_from(t, at); k < t->n_kept && t->row[k] < at + n; k++) s->ids.use[t->row[k] - at] = 1;
+    *out = ns_id_reader_piece(&s->ids, slab * NS_SLAB_ROWS, n);
     return NS_OK;
 }
 
@@ -321,20 +310,17 @@ static ns_status name_duplicate(const ns_table *table, const uint8_t *duplicate,
 static ns_status check_ids(ns_table *table)
 {
     if (table->id < 0) return NS_OK;
-    bool is_text = ns_cohort_column(table->cohort, table->id)->is_text;
-    id_reader reader = {.table = table, .use = malloc(NS_SLAB_ROWS)};
-    if (!is_text) reader.number = malloc(NS_SLAB_ROWS * sizeof *reader.number);
-    uint8_t *duplicate = calloc((size_t)table->shard.n_rows / 8 + 2, 1);
-    bool lacking = reader.use == NULL || (!is_text && reader.number == NULL) || duplicate == NULL;
-    ns_status status = ns_agree(lacking ? ns_fail(NS_ENOMEM, "no memory for ids") : NS_OK, table->comm);
-    ns_id_source source = {.n_pieces = (table->shard.n_rows + NS_SLAB_ROWS - 1) / NS_SLAB_ROWS, .n_rows = table->shard.n_rows,
-                           .is_text = is_text, .read = read_ids, .context = &reader};
-    int64_t n_found = 0;
+    id_slabs slabs = {.table = table};
+    int64_t n_rows = table->shard.n_rows, n_found = 0;
+    uint8_t *duplicate = calloc((size_t)n_rows / 8 + 2, 1);
+    ns_status status = ns_id_reader_open(&slabs.ids, table->cohort, table->id, NS_SLAB_ROWS);
+    if (duplicate == NULL) status = ns_fail(NS_ENOMEM, "no memory for the duplicates among %lld rows", (long long)n_rows);
+    status = ns_agree(status, table->comm);
+    ns_id_source source = {.n_pieces = (n_rows + NS_SLAB_ROWS - 1) / NS_SLAB_ROWS, .n_rows = n_rows, .is_text = slabs.ids.number == NULL,
+                           .read = read_slab_ids, .context = &slabs};
     if (status == NS_OK) status = ns_duplicates_find(&source, &ns_duplicates_default, duplicate, &n_found, table->comm);
     if (status == NS_OK && n_found > 0) status = name_duplicate(table, duplicate, n_found);
-    free(reader.use);
-    free(reader.number);
-    ns_texts_destroy(&reader.text);
+    ns_id_reader_close(&slabs.ids);
     free(duplicate);
     return status;
 }
