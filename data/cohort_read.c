@@ -36,7 +36,7 @@ ns_status ns_piece_cells(const void **cells, const ns_piece *piece, ns_memory me
         if (piece->cell->n_bytes == ns_memory_bytes(memory)) /* cells that fit and are as wide are the same */
             *cells = piece->cells;
         else
-            ns_cells_widen(room, memory, piece->cells, piece->cell, piece->n, 1);
+            ns_cells_widen(room, memory, piece->cells, piece->cell, piece->n);
         return NS_OK;
     }
     if (ns_h5_read_rows(piece->dataset, ns_memory_type(memory), piece->row, piece->n, room) >= 0) return NS_OK;

@@ -55,77 +55,77 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
-static void widen_signed(int64_t *out, const void *cells, size_t n_bytes, int64_t n, int64_t stride)
+static void widen_signed(int64_t *out, const void *cells, size_t n_bytes, int64_t n)
 {
     const int8_t *one = cells;
     const int16_t *two = cells;
     const int32_t *four = cells;
     const int64_t *eight = cells;
     if (n_bytes == 1)
-        for (int64_t i = 0; i < n; i++) out[i] = one[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = one[i];
     else if (n_bytes == 2)
-        for (int64_t i = 0; i < n; i++) out[i] = two[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = two[i];
     else if (n_bytes == 4)
-        for (int64_t i = 0; i < n; i++) out[i] = four[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = four[i];
     else
-        for (int64_t i = 0; i < n; i++) out[i] = eight[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = eight[i];
 }
 
 /* As int64 the same bits: only 8 bytes hold more, and they are asked for as uint64. */
-static void widen_unsigned(uint64_t *out, const void *cells, size_t n_bytes, int64_t n, int64_t stride)
+static void widen_unsigned(uint64_t *out, const void *cells, size_t n_bytes, int64_t n)
 {
     const uint8_t *one = cells;
     const uint16_t *two = cells;
     const uint32_t *four = cells;
     const uint64_t *eight = cells;
     if (n_bytes == 1)
-        for (int64_t i = 0; i < n; i++) out[i] = one[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = one[i];
     else if (n_bytes == 2)
-        for (int64_t i = 0; i < n; i++) out[i] = two[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = two[i];
     else if (n_bytes == 4)
-        for (int64_t i = 0; i < n; i++) out[i] = four[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = four[i];
     else
-        for (int64_t i = 0; i < n; i++) out[i] = eight[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = eight[i];
 }
 
-static void widen_to_float(float *out, const void *cells, size_t n_bytes, int64_t n, int64_t stride)
+static void widen_to_float(float *out, const void *cells, size_t n_bytes, int64_t n)
 {
     const uint16_t *half = cells;
     const float *single = cells;
     if (n_bytes == 2)
-        for (int64_t i = 0; i < n; i++) out[i] = half_to_float(half[i * stride]);
+        for (int64_t i = 0; i < n; i++) out[i] = half_to_float(half[i]);
     else
-        for (int64_t i = 0; i < n; i++) out[i] = single[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = single[i];
 }
 
-static void widen_to_double(double *out, const void *cells, size_t n_bytes, int64_t n, int64_t stride)
+static void widen_to_double(double *out, const void *cells, size_t n_bytes, int64_t n)
 {
     const uint16_t *half = cells;
     const float *single = cells;
     const double *wide = cells;
     if (n_bytes == 2)
-        for (int64_t i = 0; i < n; i++) out[i] = (double)half_to_float(half[i * stride]);
+        for (int64_t i = 0; i < n; i++) out[i] = (double)half_to_float(half[i]);
     else if (n_bytes == 4)
-        for (int64_t i = 0; i < n; i++) out[i] = (double)single[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = (double)single[i];
     else
-        for (int64_t i = 0; i < n; i++) out[i] = wide[i * stride];
+        for (int64_t i = 0; i < n; i++) out[i] = wide[i];
 }
 
-void ns_cells_widen(void *out, ns_memory memory, const void *cells, const ns_cell *cell, int64_t n, int64_t stride)
+void ns_cells_widen(void *out, ns_memory memory, const void *cells, const ns_cell *cell, int64_t n)
 {
     switch (memory) {
     case NS_AS_INT64:
     case NS_AS_UINT64:
         if (cell->class == NS_CELL_SIGNED)
-            widen_signed(out, cells, cell->n_bytes, n, stride);
+            widen_signed(out, cells, cell->n_bytes, n);
         else
-            widen_unsigned(out, cells, cell->n_bytes, n, stride);
+            widen_unsigned(out, cells, cell->n_bytes, n);
         break;
     case NS_AS_FLOAT:
-        widen_to_float(out, cells, cell->n_bytes, n, stride);
+        widen_to_float(out, cells, cell->n_bytes, n);
         break;
     case NS_AS_DOUBLE:
-        widen_to_double(out, cells, cell->n_bytes, n, stride);
+        widen_to_double(out, cells, cell->n_bytes, n);
         break;
     case NS_AS_LONG_DOUBLE:
         break; /* never fits */

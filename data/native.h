@@ -16,10 +16,9 @@ size_t ns_memory_bytes(ns_memory memory);
 void ns_cells_turn(void *cells, const ns_cell *cell, int64_t n);
 
 /*
- * out[i] = cells[i * stride], n of them, in this machine's byte order, widened without loss: signed
- * integers and unsigned ones below 8 bytes to int64, those of 8 bytes to uint64, floats of 2, 4 or 8 bytes to a float at least
- * as wide. Another pair is a mistake of the caller.
- *   stride  in  cells from one to the next, 1 for a column
+ * out[i] = cells[i], n of them, in this machine's byte order, widened without loss: signed integers and unsigned ones below
+ * 8 bytes to int64, those of 8 bytes to uint64, floats of 2, 4 or 8 bytes to a float at least as wide. Another pair is a
+ * mistake of the caller.
  */
-void ns_cells_widen(void *out, ns_memory memory, const void *cells, const ns_cell *cell, int64_t n, int64_t stride);
+void ns_cells_widen(void *out, ns_memory memory, const void *cells, const ns_cell *cell, int64_t n);
 #endif

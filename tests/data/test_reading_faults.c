@@ -187,10 +187,10 @@ static void widens_halves(void **state)
     const float want[] = {0.0f, -0.0f, 0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 1.0f, -2.0f, 65504.0f, 1.0f / 0.0f, -1.0f / 0.0f};
     float out[10];
     ns_cell cell = {.class = NS_CELL_FLOAT, .n_bytes = 2};
-    ns_cells_widen(out, NS_AS_FLOAT, halves, &cell, 10, 1);
+    ns_cells_widen(out, NS_AS_FLOAT, halves, &cell, 10);
     assert_memory_equal(out, want, sizeof want);
     const uint16_t nan = 0x7e01;
-    ns_cells_widen(out, NS_AS_FLOAT, &nan, &cell, 1, 1);
+    ns_cells_widen(out, NS_AS_FLOAT, &nan, &cell, 1);
     assert_true(out[0] != out[0]);
 }
 
