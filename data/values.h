@@ -30,7 +30,8 @@ typedef struct ns_number_text {
 
 /*
  * [+-] digits [. digits] [e|E [+-] digits], with a digit before or after the point; at most 400 bytes.
- * Hexadecimal, inf, nan and digit grouping are not numbers. text  in  [n_bytes], not terminated
+ * Hexadecimal, inf, nan and digit grouping are not numbers.
+ *   text  in  [n_bytes], not terminated
  */
 ns_value_problem ns_value_number(const char *text, int64_t n_bytes, ns_number_text *out);
 
@@ -40,13 +41,16 @@ bool ns_value_int64(const char *text, int64_t n_bytes, int64_t *out);
 
 /*
  * ISO 8601: YYYY-MM-DD, then optionally T or one blank and HH:MM[:SS[.0…]], then optionally Z, +hh:mm, +hhmm
- * or +hh. seconds   out  since 1970 UTC; without a zone the text is taken as UTC has_zone  out
+ * or +hh.
+ *   seconds   out  since 1970 UTC; without a zone the text is taken as UTC
+ *   has_zone  out  whether the text named one
  */
 ns_value_problem ns_value_time(const char *text, int64_t n_bytes, int64_t *seconds, bool *has_zone);
 
 /*
  * A time by a format: %Y (4 digits), %y (2: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068), %m %d %H
- * %M %S (1 or 2 digits), %% and any other byte for itself. UTC. format  in  checked by ns_time_format_check
+ * %M %S (1 or 2 digits), %% and any other byte for itself. UTC.
+ *   format  in  checked by ns_time_format_check
  */
 ns_value_problem ns_value_time_as(const char *format, const char *text, int64_t n_bytes, int64_t *seconds);
 
