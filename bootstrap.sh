@@ -11,6 +11,7 @@ usage()
 sh bootstrap.sh demo     builds, then trains and scores a made-up hospital in ./demo, in under a minute
 sh bootstrap.sh test     builds twice (release, and debug with sanitizers) and runs every test
 sh bootstrap.sh build    builds build/runner/nightshift
+sh bootstrap.sh dist     makes one file, build/dist/nightshift-….tar.gz, that runs on any x86-64 Linux with nothing installed
 
 As root on Debian or Ubuntu, what is missing is installed with apt-get first, and named. Elsewhere nothing is installed:
 one message says what is missing. A site's own compilers and libraries are found through
@@ -50,7 +51,8 @@ python|Python 3 with numpy and h5py|python3 python3-numpy python3-h5py|python3-n
 venv|Python virtual environments|python3-venv|python3|python|python
 symbols|symbols of the C library, for the leak checker|libc6-dbg|glibc-debuginfo|glibc|sysroot_linux-64
 xz|xz|xz-utils|xz|xz|xz
-tzdata|the time zone database|tzdata|tzdata|tzdata|tzdata'
+tzdata|the time zone database|tzdata|tzdata|tzdata|tzdata
+debootstrap|debootstrap, to try things on a bare Debian|debootstrap|debootstrap|debootstrap|debootstrap'
 
 # field THING NUMBER
 field() { printf '%s\n' "$things" | awk -F'|' -v thing="$1" -v number="$2" '$1 == thing { print $number }'; }
@@ -169,6 +171,7 @@ missing_for_all_tests()
     # Leaks of MPI libraries are known by names of functions inside of the C library.
     if [ -e /etc/debian_version ] && [ ! -d /usr/lib/debug/.build-id ]; then say symbols; fi
     [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Vienna" ] || say tzdata
+    if [ "$(id -u)" -eq 0 ] && ! has debootstrap; then say debootstrap; fi
 }
 
 # --- installing --------------------------------------------------------------------------------------------------------
@@ -327,6 +330,11 @@ build)
     ensure build
     build release OFF || exit 1
     say "bootstrap.sh: built build/runner/nightshift"
+    ;;
+dist)
+    ensure demo
+    build release OFF || exit 1
+    sh cluster/dist/make.sh build/runner/nightshift build/dist
     ;;
 demo)
     ensure demo

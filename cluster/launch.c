@@ -27,6 +27,7 @@
 
 #include "cluster/log.h"
 #include "cluster/machine.h"
+#include "cluster/program.h"
 #include "cluster/session.h"
 #include "cluster/stop.h"
 
@@ -81,6 +82,7 @@ static bool on_path(const char *name, char *out, size_t size)
 
 static ns_status find_launcher(flavour mpi, char *out, size_t size)
 {
+    if (ns_program_launcher(out, size)) return NS_OK;
     static const char *const names[][4] = {
         [BY_OPEN_MPI] = {"mpirun.openmpi", "mpirun", "mpiexec", NULL},
         [BY_MPICH] = {"mpiexec.mpich", "mpiexec.hydra", "mpiexec", NULL},
@@ -102,10 +104,18 @@ static ns_status find_program(const char *program, char out[PATH_MAX])
             return ns_fail(NS_EINVAL, "cannot start '%s': %s", program, strerror(errno));
         return NS_OK;
     }
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
-    out[n > 0 ? n : 0] = '\0';
-    if (n <= 0 || access(out, X_OK) != 0)
-        return ns_fail(NS_EINVAL, "cannot find the program '%s' to start it again", program);
+    NS_TRY(ns_program_starter(out, PATH_MAX));
+    return access(out, X_OK) == 0 ? NS_OK : ns_fail(NS_EINVAL, "cannot start '%s' again: %s", out, strerror(errno));
+}
+
+/* The executable that /proc will show for the ranks: of this program, its own, which may be a loader. */
+static ns_status know_ranks(crew *c, const char *program, const char *path)
+{
+    struct stat info;
+    const char *executable = strchr(program, '/') != NULL ? path : "/proc/self/exe";
+    if (stat(executable, &info) != 0) return ns_fail(NS_EINVAL, "cannot start '%s': %s", path, strerror(errno));
+    c->device = info.st_dev;
+    c->inode = info.st_ino;
     return NS_OK;
 }
 
@@ -397,21 +407,18 @@ static void hold_signals(sigset_t *set, sigset_t *old_mask)
 ns_status ns_launch(const char *program, int n_ranks, const char *const *words, int *code)
 {
     char launcher[PATH_MAX], path[PATH_MAX], number[16];
-    struct stat info;
     flavour mpi = flavour_of_library();
+    crew c = {.n_ranks = n_ranks};
     *code = 1;
     NS_TRY(find_program(program, path));
     NS_TRY(find_launcher(mpi, launcher, sizeof launcher));
-    if (stat(path, &info) != 0) return ns_fail(NS_EINVAL, "cannot start '%s': %s", path, strerror(errno));
+    NS_TRY(know_ranks(&c, program, path));
     snprintf(number, sizeof number, "%d", n_ranks);
 
     size_t n_words = 0;
     while (words[n_words] != NULL) n_words++;
     const char **all = calloc(n_words + MOST_WORDS_BEFORE, sizeof *all);
-    crew c = {.n_ranks = n_ranks,
-              .device = info.st_dev,
-              .inode = info.st_ino,
-              .told = calloc((size_t)n_ranks, sizeof *c.told)};
+    c.told = calloc((size_t)n_ranks, sizeof *c.told);
     ns_status status = NS_OK;
     if (all == NULL || c.told == NULL) {
         status = ns_fail(NS_ENOMEM, "no memory to start %d ranks", n_ranks);

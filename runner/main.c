@@ -2,6 +2,7 @@
  * The program: reads the command line, starts MPI, runs one verb on all ranks, prints its summary or its one error line,
  * and leaves with the same code on every rank. Nothing happens after MPI_Finalize.
  */
+#include <limits.h>
 #include <mpi.h>
 #include <signal.h>
 #include <sodium.h>
@@ -13,6 +14,7 @@
 #include "cluster/agree.h"
 #include "cluster/launch.h"
 #include "cluster/log.h"
+#include "cluster/program.h"
 #include "cluster/stop.h"
 #include "data/hash.h"
 #include "data/durable.h"
@@ -68,13 +70,13 @@ static bool without_mpi(const ns_args *args, ns_status parsed, char **argv, int 
 /* All ranks must be of one build: mixed ones would differ in ways that no test covers. */
 static ns_status agree_build(MPI_Comm comm)
 {
-    char *bytes = NULL, hex[65] = "unknown";
+    char *bytes = NULL, hex[65] = "unknown", path[PATH_MAX];
     size_t n_bytes = 0;
     bool found = false;
     int n_ranks;
     MPI_Comm_size(comm, &n_ranks);
     if (n_ranks == 1) return NS_OK;
-    if (ns_read_whole("/proc/self/exe", &bytes, &n_bytes, &found) == NS_OK && found) {
+    if (ns_program_file(path, sizeof path) == NS_OK && ns_read_whole(path, &bytes, &n_bytes, &found) == NS_OK && found) {
         uint8_t digest[32];
         ns_blake2b(digest, bytes, n_bytes);
         ns_hex(hex, digest, sizeof digest);
