@@ -30,6 +30,7 @@
 #include "cluster/program.h"
 #include "cluster/session.h"
 #include "cluster/stop.h"
+#include "cluster/watch.h"
 
 extern char **environ;
 
@@ -37,7 +38,6 @@ typedef enum flavour { BY_OPEN_MPI, BY_MPICH, BY_OTHER } flavour;
 
 enum { STOPPED = 75, LOST = 76, MOST_WORDS_BEFORE = 16, DEEPEST_CHAIN = 64 };
 
-static const double LOST_RANK = 20;      /* seconds that a rank may be missing while its launcher goes on */
 static const double SECOND_SIGNAL = 0.5; /* seconds; `timeout` and process groups send one request twice */
 
 typedef struct crew {
@@ -46,15 +46,10 @@ typedef struct crew {
     ino_t inode;
     pid_t *told; /* n_ranks; ranks that were sent their USR2 */
     int n_ranks, n_told;
-    bool lost; /* a rank was missing for too long, and the rest was ended */
+    bool lost;     /* a rank was missing for too long, and the rest was ended */
+    bool own;      /* ranks of this program: /proc shows them as it shows this process */
     char session[64]; /* Open MPI: folder of this launcher, "" for none */
 } crew;
-
-/* Since when all ranks were last seen alive. */
-typedef struct watch {
-    double looked, whole;
-    bool any;
-} watch;
 
 static flavour flavour_of_library(void)
 {
@@ -112,8 +107,8 @@ static ns_status find_program(const char *program, char out[PATH_MAX])
 static ns_status know_ranks(crew *c, const char *program, const char *path)
 {
     struct stat info;
-    const char *executable = strchr(program, '/') != NULL ? path : "/proc/self/exe";
-    if (stat(executable, &info) != 0) return ns_fail(NS_EINVAL, "cannot start '%s': %s", path, strerror(errno));
+    c->own = strchr(program, '/') == NULL;
+    if (stat(c->own ? "/proc/self/exe" : path, &info) != 0) return ns_fail(NS_EINVAL, "cannot start '%s': %s", path, strerror(errno));
     c->device = info.st_dev;
     c->inode = info.st_ino;
     return NS_OK;
@@ -304,17 +299,11 @@ static int count_ranks(const crew *c)
     return n;
 }
 
-/* Whether a rank is gone while the launcher waits on: a rank killed while MPI starts can leave mpirun and the
- * other ranks waiting for it for ever. */
-static bool is_stuck(const crew *c, watch *w)
+/* Ranks of another program that were never seen may be hidden: then nothing can be said of them. */
+static bool is_stuck(const crew *c, ns_watch *watch, double now)
 {
-    double now = ns_seconds();
-    if (now - w->looked < 1) return false;
-    w->looked = now;
     int n = count_ranks(c);
-    w->any = w->any || n > 0; /* where /proc shows none at all, nothing can be said */
-    if (n >= c->n_ranks || !w->any) w->whole = now;
-    return now - w->whole >= LOST_RANK;
+    return ns_watch_is_stuck(watch, now, n == 0 && !watch->any && !c->own ? c->n_ranks : n, c->n_ranks);
 }
 
 /* Waits for the launcher and passes signals on. Returns what waitpid says; *n_requests: 1 where somebody
@@ -322,8 +311,8 @@ static bool is_stuck(const crew *c, watch *w)
 static int supervise(crew *c, const sigset_t *set, int *n_requests)
 {
     const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000}, second = {.tv_sec = 1};
-    double first = ns_seconds();
-    watch w = {.looked = first, .whole = first};
+    double first = ns_seconds(), looked = first;
+    ns_watch watch = ns_watch_begin(first);
     int status;
     *n_requests = ns_stop_asked() ? 1 : 0; /* before the signals were held */
     for (;;) {
@@ -331,10 +320,14 @@ static int supervise(crew *c, const sigset_t *set, int *n_requests)
         if (ended == c->launcher || (ended < 0 && errno != EINTR)) return ended < 0 ? 0x100 : status;
         bool telling = *n_requests == 1 && c->n_told < c->n_ranks;
         int number = sigtimedwait(set, NULL, telling ? &tick : &second);
-        if (!c->lost && is_stuck(c, &w)) {
-            c->lost = true;
-            signal_ranks(c, SIGKILL);
-            kill(c->launcher, SIGKILL);
+        double now = ns_seconds();
+        if (!c->lost && now - looked >= 1) {
+            looked = now;
+            c->lost = is_stuck(c, &watch, now);
+            if (c->lost) {
+                signal_ranks(c, SIGKILL);
+                kill(c->launcher, SIGKILL);
+            }
         }
         if (number > 0 && number != SIGCHLD) {
             if (*n_requests == 0) {

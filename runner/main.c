@@ -44,7 +44,7 @@ static void quiet_singleton(void)
 }
 
 /* Help, version and the launcher need no MPI. *code is the exit code where true is returned. */
-static bool without_mpi(const ns_args *args, ns_status parsed, char **argv, int *code)
+static bool without_mpi(const ns_args *args, ns_status parsed, int *code)
 {
     if (parsed != NS_OK) return false;
     if (args->version || args->help) {
@@ -59,7 +59,7 @@ static bool without_mpi(const ns_args *args, ns_status parsed, char **argv, int 
     if (status == NS_OK && (n == 0 || args->rest == NULL))
         status = ns_fail(NS_EINVAL, "run needs a number of ranks and a verb: nightshift run -n 2 train job.yaml");
     *code = 0;
-    if (status == NS_OK) status = ns_launch(argv[0], (int)n, args->rest, code);
+    if (status == NS_OK) status = ns_launch("nightshift", (int)n, args->rest, code);
     if (status != NS_OK) {
         fprintf(stderr, "nightshift: %s\n", ns_last_error()->message);
         *code = ns_exit_code(status);
@@ -191,7 +191,7 @@ int main(int argc, char **argv)
     ns_args args;
     int code = 1;
     ns_status parsed = ns_args_parse(&args, argc, argv);
-    if (without_mpi(&args, parsed, argv, &code)) {
+    if (without_mpi(&args, parsed, &code)) {
         ns_args_destroy(&args);
         return code;
     }

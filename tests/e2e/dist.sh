@@ -68,6 +68,19 @@ here)
     as_user env -i PATH=/usr/bin:/bin sh "$scratch/use.sh" "$scratch/work" "$scratch/a site/$folder/bin/nightshift" >"$scratch/got" ||
         failed "$scratch/work" "it does not run"
     compare
+    # A request to stop reaches its ranks, and the same command goes on.
+    cd "$scratch/built"
+    nightshift="$scratch/a site/$folder/bin/nightshift"
+    set -- run -n 2 train job.yaml --quiet --set run.out=stopped --set model.rounds=100000 --set train.stop_after=100000 --set run.checkpoint_every=1s
+    "$nightshift" "$@" >log 2>errors &
+    run=$!
+    # shellcheck disable=SC2016
+    timeout 120 sh -c 'until ls stopped/checkpoints 2>/dev/null | grep -q "^[0-9]"; do kill -0 $1 || exit 1; sleep 0.1; done' sh $run ||
+        { kill $run; failed . "it makes no checkpoint"; }
+    kill -TERM $run
+    code=0
+    wait $run || code=$?
+    [ $code -eq 75 ] || failed . "asked to stop it ends with $code"
     # By another name and from another folder it still finds its parts.
     ln -s "$scratch/a site/$folder/bin/nightshift" "$scratch/nightshift"
     (cd / && env -i PATH=/usr/bin:/bin "$scratch/nightshift" --version | grep -q '^nightshift [0-9]') || fail "a link to it does not run"
