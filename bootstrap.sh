@@ -25,7 +25,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 n_jobs() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/nightshift-bootstrap.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
+trap 'if [ -e "$scratch/policy-is-ours" ]; then rm -f /usr/sbin/policy-rc.d; fi; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -42,6 +42,7 @@ hdf5|HDF5 1.10.7 or newer|libhdf5-dev|hdf5-devel|hdf5|hdf5
 yaml|libyaml|libyaml-dev|libyaml-devel|libyaml|yaml
 jansson|jansson|libjansson-dev|jansson-devel|jansson|jansson
 sodium|libsodium|libsodium-dev|libsodium-devel|libsodium|libsodium
+crypto|OpenSSL's libcrypto|libssl-dev|openssl-devel|openssl|openssl
 deflate|libdeflate|libdeflate-dev|libdeflate-devel|libdeflate|libdeflate
 zlib|zlib, for CSV packed with gzip|zlib1g-dev|zlib-devel|zlib|zlib
 cmocka|cmocka|libcmocka-dev|libcmocka-devel|cmocka|cmocka
@@ -51,6 +52,9 @@ python|Python 3 with numpy and h5py|python3 python3-numpy python3-h5py|python3-n
 venv|Python virtual environments|python3-venv|python3|python|python
 symbols|symbols of the C library, for the leak checker|libc6-dbg|glibc-debuginfo|glibc|sysroot_linux-64
 xz|xz|xz-utils|xz|xz|xz
+h5repack|h5repack, which cures slow files|hdf5-tools|hdf5|hdf5|hdf5
+qemu|qemu-x86_64, an older processor|qemu-user|qemu-user|qemu|
+slurm|Slurm and munge, for a cluster of their own|slurmctld slurmd slurm-client munge|slurm-slurmctld slurm-slurmd slurm munge|slurm munge|
 tzdata|the time zone database|tzdata|tzdata|tzdata|tzdata
 debootstrap|debootstrap, to try things on a bare Debian|debootstrap|debootstrap|debootstrap|debootstrap'
 
@@ -85,7 +89,7 @@ find_package(PkgConfig QUIET)
 report(pkg-config "${PKG_CONFIG_FOUND}")
 find_package(ZLIB QUIET)
 report(zlib "${ZLIB_FOUND}")
-foreach(pair yaml:yaml-0.1 jansson:jansson sodium:libsodium deflate:libdeflate cmocka:cmocka)
+foreach(pair yaml:yaml-0.1 jansson:jansson sodium:libsodium crypto:libcrypto deflate:libdeflate cmocka:cmocka)
   string(REGEX REPLACE ":.*" "" thing ${pair})
   string(REGEX REPLACE ".*:" "" package ${pair})
   set(found FALSE)
@@ -115,12 +119,12 @@ probe_without_cmake()
     if ! has mpicc && ! has "${MPI_C_COMPILER:-mpicc}" && [ ! -d "${MPI_HOME:-/nowhere}" ]; then say mpi; fi
     if ! has mpirun && ! has mpiexec; then say launcher; fi
     if has pkg-config; then
-        for pair in yaml:yaml-0.1 jansson:jansson sodium:libsodium deflate:libdeflate zlib:zlib cmocka:cmocka; do
+        for pair in yaml:yaml-0.1 jansson:jansson sodium:libsodium crypto:libcrypto deflate:libdeflate zlib:zlib cmocka:cmocka; do
             pkg-config --exists "${pair#*:}" || say "${pair%%:*}"
         done
     else
         say pkg-config
-        for thing in yaml jansson sodium deflate zlib cmocka; do say $thing; done
+        for thing in yaml jansson sodium crypto deflate zlib cmocka; do say $thing; done
     fi
     if ! has h5cc && ! has h5pcc && [ ! -d "${HDF5_ROOT:-/nowhere}" ] &&
         ! { has pkg-config && { pkg-config --exists hdf5 || pkg-config --exists hdf5-serial; }; }; then say hdf5; fi
@@ -168,6 +172,9 @@ missing_for_all_tests()
     sh tests/find_python.sh numpy h5py >/dev/null 2>&1 || say python
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || say venv
     has xz || say xz
+    if ! { has slurmctld && has slurmd && has sbatch && has munged; }; then say slurm; fi
+    has h5repack || say h5repack
+    [ "$(uname -m)" != x86_64 ] || has qemu-x86_64 || say qemu
     # Leaks of MPI libraries are known by names of functions inside of the C library.
     if [ -e /etc/debian_version ] && [ ! -d /usr/lib/debug/.build-id ]; then say symbols; fi
     [ -e "${TZDIR:-/usr/share/zoneinfo}/Europe/Vienna" ] || say tzdata
@@ -186,6 +193,22 @@ names()
     for thing in "$@"; do field "$thing" "$column"; done | tr ' ' '\n' | awk '!seen[$0]++' | tr '\n' ' ' | sed 's/ $//'
 }
 
+# Packages of daemons (Slurm's, munge) start them when they are installed; the tests start their own. Debian's way to forbid it is a
+# file, which is here for as long as apt-get runs.
+policy=/usr/sbin/policy-rc.d
+start_no_daemons()
+{
+    if [ -e $policy ]; then return 0; fi
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    : >"$scratch/policy-is-ours"
+}
+
+allow_daemons()
+{
+    if [ -e "$scratch/policy-is-ours" ]; then rm -f $policy "$scratch/policy-is-ours"; fi
+}
+
 install_things()
 {
     packages=$(names 3 "$@")
@@ -193,11 +216,13 @@ install_things()
     DEBIAN_FRONTEND=noninteractive
     export DEBIAN_FRONTEND
     apt-get update -qq >"$scratch/apt.log" 2>&1 || complain "apt-get update failed; going on with the lists that are there"
+    start_no_daemons
     # shellcheck disable=SC2086
     if ! apt-get install -y -qq --no-install-recommends $packages >"$scratch/apt.log" 2>&1; then
         tail -n 5 "$scratch/apt.log" >&2
         complain "apt-get install failed"
     fi
+    allow_daemons
 }
 
 say_what_is_missing()

@@ -14,7 +14,7 @@
 /* Up to here n^2 / 2 steps through HDF5's index cost less than reading the chunks. */
 enum { MAX_LISTED_BY_HDF5 = 2048 };
 
-static const char REPACK[] = "-l CHUNK=65536 -f SHUF -f GZIP=1";
+static const char REPACK[] = "-f SHUF -f GZIP=1";
 
 static const struct {
     const char *words, *cure;

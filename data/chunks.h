@@ -58,7 +58,8 @@ typedef enum ns_slow {
 /* "szip or another filter …": why, for a log line. Never NULL. */
 const char *ns_slow_words(ns_slow slow);
 
-/* The words of h5repack that cure it for one-dimensional data sets; "" where h5repack cannot. */
+/* The words of h5repack that cure it, together with `-l CHUNK=ROWS`; "" where h5repack cannot. ROWS must not pass the rows of the
+   table: h5repack says nothing then, and copies what is there. */
 const char *ns_slow_cure(ns_slow slow);
 
 typedef struct ns_chunks {

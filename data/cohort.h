@@ -8,7 +8,7 @@
  * thread-safe). Inside, cells are read, decoded and converted on all OpenMP threads of the process, past HDF5, wherever the
  * places of chunks prove a data set simple (data/chunks.h), and with H5Dread elsewhere: the same cells either way.
  * NIGHTSHIFT_READ=hdf5 in the environment sends everything through H5Dread, to find out whose fault a fault is.
- * Memory: per thread three chunks (at most 64 MiB each, 768 KiB for chunks of 65,536 float32) and 256 KiB; per data set
+ * Memory: per thread three chunks (at most 64 MiB each, 768 KiB for chunks of 65,536 float32) and 32 KiB; per data set
  * 16 bytes a chunk; chunks that a caller left half-read are kept, at most 256 MiB in all. H5Dread's chunk caches: 128 MiB.
  * Messages name file, column and row number, never a value.
  */

@@ -244,14 +244,22 @@ static ns_status open_descriptor(ns_cohort *cohort, ns_table_file *file)
     return NS_OK;
 }
 
-/* The index of one data set: the only time that its file is opened with HDF5, where the index proves it simple. */
+/* The index of one data set: the only time that its file is opened with HDF5, where the index proves it simple. It is closed
+   again at once: only H5Dread has a use for an open data set with a cache. */
 static ns_status look_at_set(ns_stored_set *set, ns_cohort *cohort, int32_t number, const ns_table_column *column)
 {
-    hid_t dataset;
+    hid_t file, dataset;
+    char words[300], doing[400];
     const char *before = ns_crash_watch(cohort->files[number].path);
-    ns_status status = ns_cohort_dataset(&dataset, cohort, number, column);
-    if (status == NS_OK)
-        status = ns_chunks_create(&set->chunks, cohort->files[number].id, dataset, cohort->files[number].descriptor);
+    ns_status status = ns_cohort_open_file(&file, cohort, number);
+    if (status != NS_OK) goto done;
+    dataset = H5Dopen2(file, column->link, H5P_DEFAULT);
+    snprintf(doing, sizeof doing, "open %s", ns_column_words(words, column->shown.name));
+    status = ns_hdf5_check(dataset, NS_EFORMAT, cohort->files[number].path, doing);
+    if (status != NS_OK) goto done;
+    status = ns_chunks_create(&set->chunks, file, dataset, cohort->files[number].descriptor);
+    H5Dclose(dataset);
+done:
     ns_crash_watch(before);
     return status;
 }

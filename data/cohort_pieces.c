@@ -14,16 +14,16 @@
 #include "cluster/log.h"
 #include "data/cohort_private.h"
 #include "data/crash.h"
+#include "data/kept_chunks.h"
 #include "data/pread.h"
 
 enum {
     WAVE_TASKS = 256,
     WAVE_FILES = NS_MAX_OPEN_FILES / 2,
     TASK_BYTES = 4 << 20,       /* of many small chunks, or of a contiguous stretch */
-    CONVERT_ROWS = 16384 /* converted at once: 64 KiB of float32, within the cache */
+    CONVERT_ROWS = 2048         /* put together and converted at once: 24 KiB with what comes and goes, within the nearest cache */
 };
 static const size_t ORDERED_BYTES = (size_t)64 << 20; /* decoded cells that wait for their turn, in one wave */
-static const size_t KEPT_BYTES = (size_t)256 << 20;
 
 /* ---- what threads hold ---- */
 
@@ -35,7 +35,7 @@ typedef struct buffer {
 typedef struct worker {
     ns_decoder *decoder;
     buffer cells, spare; /* a task's decoded rows; a chunk of which only a part is wanted */
-    void *scratch;       /* CONVERT_ROWS cells */
+    void *scratch, *together; /* CONVERT_ROWS cells of any stored number: for a take; put together after a shuffle */
 } worker;
 
 typedef struct task {
@@ -47,7 +47,8 @@ typedef struct task {
     const unsigned char *kept_in; /* the first chunk, decoded before; NULL: not */
     unsigned char *kept_out;      /* where the last chunk is to stay decoded; NULL: nowhere */
     buffer own;                   /* NS_IN_ORDER: the decoded rows */
-    const unsigned char *cells;   /* the decoded rows */
+    const unsigned char *cells;   /* the decoded rows; where apart, their whole chunk as ns_decode_apart left it */
+    bool apart, shuffled;
     ns_narrowing seen;
     int64_t stored_bytes;
     bool done; /* in the threads */
@@ -59,12 +60,8 @@ struct ns_pool {
     task *tasks; /* [WAVE_TASKS] */
     int n_tasks, n_wave_files;
     int32_t last_file;
-    size_t ordered_bytes, kept_bytes;
-    uint64_t wave;
-    ns_stored_set **keepers; /* sets that keep a chunk */
-    int n_keepers, keeper_room;
-    unsigned char **retired; /* kept chunks that this wave may still read */
-    int n_retired, retired_room;
+    size_t ordered_bytes;
+    ns_kept_chunks kept;
 };
 
 static bool make_room(buffer *at, size_t n)
@@ -90,21 +87,17 @@ static ns_status grow_pool(ns_cohort *cohort)
     if (workers == NULL) return ns_fail(NS_ENOMEM, "no memory to read");
     pool->workers = workers;
     while (pool->n_workers < n) {
-        worker next = {.scratch = malloc(CONVERT_ROWS * sizeof(int64_t))};
-        ns_status status = next.scratch == NULL ? ns_fail(NS_ENOMEM, "no memory to read") : ns_decoder_create(&next.decoder);
+        worker next = {.scratch = malloc(CONVERT_ROWS * sizeof(int64_t)), .together = malloc(CONVERT_ROWS * sizeof(int64_t))};
+        bool enough = next.scratch != NULL && next.together != NULL;
+        ns_status status = enough ? ns_decoder_create(&next.decoder) : ns_fail(NS_ENOMEM, "no memory to read");
         if (status != NS_OK) {
             free(next.scratch);
+            free(next.together);
             return status;
         }
         pool->workers[pool->n_workers++] = next;
     }
     return NS_OK;
-}
-
-static void free_retired(ns_pool *pool)
-{
-    for (int i = 0; i < pool->n_retired; i++) free(pool->retired[i]);
-    pool->n_retired = 0;
 }
 
 void ns_pool_destroy(ns_pool **handle)
@@ -116,91 +109,13 @@ void ns_pool_destroy(ns_pool **handle)
         free(pool->workers[i].cells.bytes);
         free(pool->workers[i].spare.bytes);
         free(pool->workers[i].scratch);
+        free(pool->workers[i].together);
     }
-    free_retired(pool);
+    ns_kept_close(&pool->kept);
     free(pool->workers);
     free(pool->tasks);
-    free(pool->keepers);
-    free(pool->retired);
     free(pool);
     *handle = NULL;
-}
-
-/* ---- chunks that stay decoded ---- */
-
-static bool grow(void **list, int n, int *room, size_t size)
-{
-    if (n < *room) return true;
-    int wanted = *room > 0 ? 2 * *room : 64;
-    void *bigger = realloc(*list, (size_t)wanted * size);
-    if (bigger == NULL) return false;
-    *list = bigger;
-    *room = wanted;
-    return true;
-}
-
-/* Gives a kept chunk up. A task of this wave may read it still, so it is freed after. */
-static bool retire(ns_pool *pool, ns_stored_set *set)
-{
-    void *list = pool->retired;
-    if (!grow(&list, pool->n_retired, &pool->retired_room, sizeof *pool->retired)) return false;
-    pool->retired = list;
-    pool->retired[pool->n_retired++] = set->kept;
-    pool->kept_bytes -= set->kept_bytes;
-    set->kept = NULL;
-    set->kept_chunk = -1;
-    for (int i = 0; i < pool->n_keepers; i++)
-        if (pool->keepers[i] == set) pool->keepers[i--] = pool->keepers[--pool->n_keepers];
-    return true;
-}
-
-/* The longest unused, but none that this wave writes to. */
-static ns_stored_set *oldest_keeper(const ns_pool *pool)
-{
-    ns_stored_set *oldest = NULL;
-    for (int i = 0; i < pool->n_keepers; i++) {
-        ns_stored_set *set = pool->keepers[i];
-        if (set->kept_wave != pool->wave && (oldest == NULL || set->kept_used < oldest->kept_used)) oldest = set;
-    }
-    return oldest;
-}
-
-/* Room for a chunk that is to stay; NULL where there is none: then it is decoded again. */
-static unsigned char *keep_chunk(ns_cohort *cohort, ns_stored_set *set, int64_t number)
-{
-    ns_pool *pool = cohort->pool;
-    size_t n_bytes = set->chunks->chunk_bytes;
-    if (set->kept != NULL && (set->kept_wave == pool->wave || !retire(pool, set))) return NULL;
-    while (pool->kept_bytes + n_bytes > KEPT_BYTES) {
-        ns_stored_set *oldest = oldest_keeper(pool);
-        if (oldest == NULL || !retire(pool, oldest)) return NULL;
-    }
-    void *list = pool->keepers;
-    if (!grow(&list, pool->n_keepers, &pool->keeper_room, sizeof *pool->keepers)) return NULL;
-    pool->keepers = list;
-    set->kept = aligned_alloc(64, (n_bytes + 64) / 64 * 64);
-    if (set->kept == NULL) return NULL;
-    pool->keepers[pool->n_keepers++] = set;
-    pool->kept_bytes += n_bytes;
-    set->kept_chunk = number;
-    set->kept_bytes = n_bytes;
-    set->kept_wave = pool->wave;
-    set->kept_used = ++cohort->clock;
-    return set->kept;
-}
-
-/* A task that failed may have left a kept chunk without its cells. */
-static void forget_wave(ns_pool *pool)
-{
-    for (int i = pool->n_keepers - 1; i >= 0; i--) {
-        ns_stored_set *set = pool->keepers[i];
-        if (set->kept_wave != pool->wave) continue;
-        free(set->kept);
-        pool->kept_bytes -= set->kept_bytes;
-        set->kept = NULL;
-        set->kept_chunk = -1;
-        pool->keepers[i] = pool->keepers[--pool->n_keepers];
-    }
 }
 
 void ns_cohort_forget_kept(ns_cohort *cohort)
@@ -263,11 +178,37 @@ static bool read_stretch(task *at, buffer *cells)
     return true;
 }
 
+/* Whether the task's chunk is wanted by nobody but its own take, which puts its numbers together bit by bit. */
+static bool may_stay_apart(const task *at, int64_t number)
+{
+    const ns_chunks *chunks = at->chunks;
+    return at->kept_in == NULL && at->kept_out == NULL && at->want->order == NS_IN_ANY_ORDER &&
+           chunks->chunk[number].address != NS_CHUNK_ABSENT && chunks->cell.class != NS_CELL_TEXT && chunks->pipeline.n > 0 &&
+           chunks->pipeline.filter[0] == NS_FILTER_SHUFFLE && chunks->pipeline.shuffle_bytes == chunks->cell.n_bytes;
+}
+
+static bool decode_apart(task *at, worker *me, int64_t number)
+{
+    const ns_chunks *chunks = at->chunks;
+    const ns_chunk *chunk = &chunks->chunk[number];
+    void *stored = ns_decoder_room(me->decoder, chunk->n_bytes);
+    const void *bytes;
+    if (stored == NULL || !ns_pread(at->descriptor, stored, chunk->n_bytes, (int64_t)chunk->address) ||
+        !ns_decode_apart(me->decoder, &chunks->pipeline, chunk->mask, stored, chunk->n_bytes, &bytes, &at->shuffled,
+                         chunks->chunk_bytes))
+        return false;
+    at->stored_bytes += chunk->n_bytes;
+    at->cells = bytes;
+    at->apart = true;
+    return true;
+}
+
 /* All rows of the task lie in one chunk. */
 static bool read_one_chunk(task *at, worker *me, buffer *cells)
 {
     const ns_chunks *chunks = at->chunks;
     int64_t number = at->piece.row / chunks->chunk_rows;
+    if (may_stay_apart(at, number)) return decode_apart(at, me, number);
     size_t skipped = (size_t)(at->piece.row - number * chunks->chunk_rows) * chunks->cell.n_bytes;
     const unsigned char *chunk = at->kept_in;
     if (chunk == NULL) {
@@ -307,8 +248,21 @@ static bool read_chunks(task *at, worker *me, buffer *cells)
     return true;
 }
 
-/* Converts decoded rows bit by bit, while they are in the cache. */
-static ns_status take_decoded(task *at, void *scratch)
+/* Rows [done, done + n) of a task whose chunk is apart, in this machine's byte order. */
+static const void *put_together(const task *at, void *out, int64_t done, int64_t n)
+{
+    const ns_chunks *chunks = at->chunks;
+    size_t width = chunks->cell.n_bytes, first = (size_t)(at->piece.row % chunks->chunk_rows + done);
+    if (at->shuffled)
+        ns_unshuffle_rows(out, at->cells, chunks->chunk_bytes / width, width, first, (size_t)n);
+    else
+        memcpy(out, at->cells + first * width, (size_t)n * width);
+    ns_cells_turn(out, &chunks->cell, n);
+    return out;
+}
+
+/* Converts decoded rows bit by bit, while they are in the cache. together: where the task is apart. */
+static ns_status take_decoded(task *at, void *scratch, void *together)
 {
     const ns_chunks *chunks = at->chunks;
     ns_piece piece = at->piece;
@@ -319,7 +273,7 @@ static ns_status take_decoded(task *at, void *scratch)
         piece.row = at->piece.row + done;
         piece.at = at->piece.at + done;
         piece.n = at->piece.n - done < CONVERT_ROWS ? at->piece.n - done : CONVERT_ROWS;
-        piece.cells = at->cells + (size_t)done * chunks->cell.n_bytes;
+        piece.cells = at->apart ? put_together(at, together, done, piece.n) : at->cells + (size_t)done * chunks->cell.n_bytes;
         NS_TRY(at->want->take(&piece));
     }
     return NS_OK;
@@ -331,7 +285,7 @@ static void work(task *at, worker *me)
     bool ordered = at->want->order == NS_IN_ORDER;
     buffer *cells = ordered ? &at->own : &me->cells;
     if (!(at->chunks->contiguous ? read_stretch(at, cells) : read_chunks(at, me, cells))) return;
-    at->done = ordered || take_decoded(at, me->scratch) == NS_OK;
+    at->done = ordered || take_decoded(at, me->scratch, me->together) == NS_OK;
 }
 
 /* ---- in the caller's thread ---- */
@@ -363,7 +317,7 @@ static ns_status settle(ns_cohort *cohort, task *at)
     const ns_stored_set *set = &cohort->files[at->piece.file].sets[column->slot];
     int64_t n_bytes = at->piece.n * (int64_t)set->chunks->cell.n_bytes;
     if (at->done) {
-        if (at->want->order == NS_IN_ORDER) NS_TRY(take_decoded(at, cohort->scratch));
+        if (at->want->order == NS_IN_ORDER) NS_TRY(take_decoded(at, cohort->scratch, NULL));
         cohort->reading.fast_bytes += n_bytes;
         cohort->reading.stored_bytes += at->stored_bytes;
     } else {
@@ -393,13 +347,11 @@ static ns_status run_wave(ns_cohort *cohort)
     ns_status status = NS_OK;
     for (int i = 0; i < n && status == NS_OK; i++) status = settle(cohort, &pool->tasks[i]);
     for (int i = 0; i < n; i++) free(pool->tasks[i].own.bytes);
-    if (failed) forget_wave(pool);
-    free_retired(pool);
+    ns_kept_end_wave(&pool->kept, failed ? NS_WAVE_FAILED : NS_WAVE_DONE);
     pool->n_tasks = 0;
     pool->n_wave_files = 0;
     pool->last_file = -1;
     pool->ordered_bytes = 0;
-    pool->wave++;
     return status;
 }
 
@@ -423,13 +375,24 @@ static void plan_kept(ns_cohort *cohort, task *at, ns_stored_set *set)
     if (chunks->contiguous) return;
     int64_t end = at->piece.row + at->piece.n, rows = chunks->chunk_rows;
     int64_t first = at->piece.row / rows, last = (end - 1) / rows;
-    if (set->kept != NULL && set->kept_chunk == first && set->kept_wave != cohort->pool->wave) {
-        at->kept_in = set->kept;
-        set->kept_used = ++cohort->clock;
-    }
+    at->kept_in = ns_kept_find(&cohort->pool->kept, set, first);
     bool rest = end < chunks->n_rows && end % rows != 0;
+    if (at->kept_in != NULL && !(rest && first == last)) ns_kept_give_up(&cohort->pool->kept, set);
     if (rest && !(first == last && at->kept_in != NULL) && !(set->kept != NULL && set->kept_chunk == last))
-        at->kept_out = keep_chunk(cohort, set, last);
+        at->kept_out = ns_kept_make(&cohort->pool->kept, set, last);
+}
+
+/* Whether the file changed is asked once for a run of tasks. */
+static ns_status find_stored(ns_stored_set **out, int *descriptor, ns_cohort *cohort, const ns_want *want, int32_t f)
+{
+    const ns_pool *pool = cohort->pool;
+    const ns_table_column *column = &cohort->columns[want->column];
+    const task *before = pool->n_tasks > 0 ? &pool->tasks[pool->n_tasks - 1] : NULL;
+    if (before == NULL || before->want != want || before->piece.file != f)
+        return ns_cohort_stored(out, descriptor, cohort, f, column);
+    *out = &cohort->files[f].sets[column->slot];
+    *descriptor = cohort->files[f].descriptor;
+    return NS_OK;
 }
 
 /* Adds a task for the beginning of the rows; *n becomes how many it takes. */
@@ -446,7 +409,7 @@ static ns_status plan_task(ns_cohort *cohort, const ns_want *want, int64_t row, 
     int64_t left = file->n_rows - next->piece.row;
     if (*n > left) *n = left;
     ns_stored_set *set;
-    NS_TRY(ns_cohort_stored(&set, &next->descriptor, cohort, f, column));
+    NS_TRY(find_stored(&set, &next->descriptor, cohort, want, f));
     if (set->chunks->simple && !cohort->hdf5_only) {
         next->chunks = set->chunks;
         *n = task_rows(set->chunks, next->piece.row, *n);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/cell_loops.h"
 #include "data/cohort_private.h"
 
 /* ---- pieces ---- */
@@ -132,35 +133,7 @@ ns_memory ns_stored_memory(ns_storage storage)
     }
 }
 
-/* -0 is +0, and there is one NaN, so that equal tables have equal bits. On integers and without branches: missing cells are
-   many and stand anywhere. */
-static void make_canonical(float *out, const float *cells, int64_t n, int64_t stride)
-{
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits, size;
-        memcpy(&bits, &cells[i * stride], sizeof bits);
-        size = bits & 0x7fffffffu;
-        bits = size == 0 ? 0 : bits;
-        bits = size > 0x7f800000u ? 0x7fc00000u : bits;
-        memcpy(&out[i], &bits, sizeof bits);
-    }
-}
-
-/* Whether any finite float has a fraction; from 2^23 on none has. Below, adding and taking away 2^23 rounds to whole. */
-static bool any_fraction(const float *cells, int64_t n)
-{
-    enum { AT_ONCE = 1024 };
-    int found = 0;
-    for (int64_t begin = 0; begin < n && found == 0; begin += AT_ONCE) {
-        int64_t end = n - begin < AT_ONCE ? n : begin + AT_ONCE;
-        for (int64_t i = begin; i < end; i++) {
-            float size = fabsf(cells[i]), whole = (size + 8388608.0f) - 8388608.0f;
-            found |= (size < 8388608.0f) & (whole != size);
-        }
-    }
-    return found != 0;
-}
-
+/* -0 is +0, and there is one NaN, so that equal tables have equal bits. */
 static float canonical(float value)
 {
     return isnan(value) ? NAN : value + 0.0f;
@@ -203,6 +176,19 @@ static float narrow_wider(long double cell, ns_narrowing *seen)
     return value;
 }
 
+static void narrow_single(float *out, const float *cells, int64_t n, int64_t stride, ns_narrowing *seen)
+{
+    const ns_cell_loops *loops = ns_cell_loops_here();
+    if (stride != 1) {
+        for (int64_t i = 0; i < n; i++) out[i] = cells[i * stride];
+        cells = out;
+    }
+    if (seen->has_fraction)
+        loops->canonical(out, cells, n);
+    else
+        seen->has_fraction = loops->canonical_and_look(out, cells, n) != 0;
+}
+
 void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int64_t stride,
                ns_narrowing *seen)
 {
@@ -214,8 +200,7 @@ void ns_narrow(float *out, const void *cells, ns_storage storage, int64_t n, int
         for (int64_t i = 0; i < n; i++) out[i] = narrow_uint(((const uint64_t *)cells)[i * stride], seen);
         break;
     case NS_STORED_FLOAT32:
-        make_canonical(out, cells, n, stride);
-        if (!seen->has_fraction) seen->has_fraction = any_fraction(out, n);
+        narrow_single(out, cells, n, stride, seen);
         break;
     case NS_STORED_FLOAT64:
         for (int64_t i = 0; i < n; i++)

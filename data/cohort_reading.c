@@ -39,7 +39,8 @@ static void name_slow_file(ns_table_file *file, ns_slow slow)
     char path[1200], why[200], command[2600], cure[2800];
     const char *words = ns_slow_cure(slow);
     if (words[0] != '\0')
-        snprintf(command, sizeof command, "h5repack %s %s OUT.h5", words, file->path);
+        snprintf(command, sizeof command, "h5repack -l CHUNK=%" PRId64 " %s %s OUT.h5",
+                 file->n_rows < NS_PIECE_ROWS ? file->n_rows : NS_PIECE_ROWS, words, file->path);
     else if (slow == NS_SLOW_MATRIX)
         snprintf(command, sizeof command, "write its columns as data sets of their own (data/README.md)");
     else if (slow == NS_SLOW_TEXTS)

@@ -9,13 +9,14 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cluster/agree.h"
 #include "data/hash.h"
 
-enum { DIGEST = 32 };
+enum { DIGEST = 32, TOGETHER = 8 /* blocks: as many as data/blake2b_lanes.h hashes at once */ };
 
 struct ns_fingerprint {
     char **names;
@@ -25,6 +26,8 @@ struct ns_fingerprint {
     ns_shard shard;
     ns_stripes stripes;          /* slab_rows 0: the shard's rows in one piece */
     int64_t wave;                /* striped: how many were ended */
+    uint8_t *known;              /* [n_columns][DIGEST] where is_known */
+    bool *is_known;              /* [n_columns] */
     uint8_t *digests;            /* [n_columns][n_blocks][DIGEST]; striped: of one slab */
     uint8_t *wave_digests;       /* striped, rank 0: [n_ranks] of the above */
     ns_blake2b_stream **running; /* striped, rank 0: [n_columns] */
@@ -51,9 +54,13 @@ static ns_status create(ns_fingerprint **out, const char *const *names, const ns
         made->n_blocks = n_blocks;
         made->names = zeros(n_columns, sizeof *made->names);
         made->kinds = zeros(n_columns, sizeof *made->kinds);
+        made->known = zeros(n_columns, DIGEST);
+        made->is_known = zeros(n_columns, sizeof *made->is_known);
         made->digests = zeros(n_blocks, DIGEST * ((size_t)n_columns + 1));
     }
-    if (made == NULL || made->names == NULL || made->kinds == NULL || made->digests == NULL) goto no_memory;
+    if (made == NULL || made->names == NULL || made->kinds == NULL || made->digests == NULL || made->known == NULL ||
+        made->is_known == NULL)
+        goto no_memory;
     for (int32_t i = 0; i < n_columns; i++) {
         made->n_columns = i + 1;
         made->kinds[i] = kinds[i];
@@ -109,6 +116,8 @@ void ns_fingerprint_destroy(ns_fingerprint **fingerprint)
     free(it->kinds);
     for (int32_t i = 0; it->running != NULL && i < it->n_columns; i++) ns_blake2b_abandon(&it->running[i]);
     free(it->running);
+    free(it->known);
+    free(it->is_known);
     free(it->wave_digests);
     free(it->digests);
     free(it);
@@ -125,59 +134,81 @@ static uint8_t *digest_at(const ns_fingerprint *it, int32_t column, int64_t row)
     return it->digests + (size_t)(column * it->n_blocks + block) * DIGEST;
 }
 
-/* Rows of the block that begins `done` rows into a call. Whole blocks, but for the shard's last, are the
- * caller's promise. */
-static int64_t rows_of_block(int64_t first, int64_t done, int64_t n, const ns_fingerprint *it)
+/* Rows of the next blocks of a call, of which `done` rows are added: TOGETHER whole ones, or the last, shorter one. Whole
+ * blocks, but for the shard's last, are the caller's promise. */
+static int64_t rows_of_blocks(int64_t first, int64_t done, int64_t n, const ns_fingerprint *it)
 {
-    int64_t here = n - done < NS_BLOCK_ROWS ? n - done : NS_BLOCK_ROWS;
+    int64_t left = n - done, whole = left / NS_BLOCK_ROWS;
     assert(first % NS_BLOCK_ROWS == 0 && first >= it->shard.first_row);
     assert(first + n <= it->shard.first_row + it->shard.n_rows);
-    assert(here == NS_BLOCK_ROWS || first + n == it->shard.first_row + it->shard.n_rows);
+    assert(left % NS_BLOCK_ROWS == 0 || first + n == it->shard.first_row + it->shard.n_rows);
     (void)first, (void)it;
-    return here;
+    if (whole == 0) return left;
+    return (whole < TOGETHER ? whole : TOGETHER) * NS_BLOCK_ROWS;
 }
 
-/* Little-endian; written out, because compilers make one store of this but not of a loop. */
-static void store32(uint8_t *to, uint32_t word)
+/* Digests of blocks whose cells lie one after the other; digests of consecutive blocks do so too. */
+static void hash_blocks(ns_fingerprint *it, int32_t column, int64_t row, int64_t n_rows, const void *cells, size_t width)
 {
-    to[0] = (uint8_t)word;
-    to[1] = (uint8_t)(word >> 8);
-    to[2] = (uint8_t)(word >> 16);
-    to[3] = (uint8_t)(word >> 24);
+    uint8_t *digests = digest_at(it, column, row);
+    if (n_rows < NS_BLOCK_ROWS)
+        ns_blake2b(digests, cells, (size_t)n_rows * width);
+    else
+        ns_blake2b_each(digests, cells, NS_BLOCK_ROWS * width, n_rows / NS_BLOCK_ROWS);
+}
+
+static bool is_little_endian(void)
+{
+    const union {
+        uint16_t word;
+        uint8_t bytes[2];
+    } one = {.word = 1};
+    return one.bytes[0] == 1; /* known when compiled */
+}
+
+static inline uint32_t little32(uint32_t x)
+{
+    return is_little_endian() ? x : x >> 24 | (x >> 8 & 0xff00u) | (x << 8 & 0xff0000u) | x << 24;
+}
+
+static inline uint64_t little64(uint64_t x)
+{
+    return is_little_endian() ? x : (uint64_t)little32((uint32_t)x) << 32 | little32((uint32_t)(x >> 32));
 }
 
 void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
                             const float *values)
 {
-    uint8_t cells[NS_BLOCK_ROWS * 4];
-    for (int64_t done = 0; done < n; done += NS_BLOCK_ROWS) {
-        int64_t here = rows_of_block(first, done, n, fingerprint);
-        for (int64_t i = 0; i < here; i++) {
-            float value = values[done + i];
-            uint32_t bits;
-            memcpy(&bits, &value, sizeof bits);
-            if (value == 0)
-                bits = 0;
-            else if (value != value)
-                bits = 0x7fc00000;
-            store32(cells + 4 * i, bits);
+    uint32_t cells[TOGETHER * NS_BLOCK_ROWS];
+    for (int64_t done = 0, here; done < n; done += here) {
+        here = rows_of_blocks(first, done, n, fingerprint);
+        for (int64_t i = 0; i < here; i++) { /* on integers and without branches: missing cells stand anywhere */
+            uint32_t bits, size;
+            memcpy(&bits, &values[done + i], sizeof bits);
+            size = bits & 0x7fffffffu;
+            bits = size == 0 ? 0 : bits;
+            bits = size > 0x7f800000u ? 0x7fc00000u : bits;
+            cells[i] = little32(bits);
         }
-        ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 4);
+        hash_blocks(fingerprint, column, first + done, here, cells, sizeof *cells);
     }
 }
 
 void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
                           const uint64_t *words)
 {
-    uint8_t cells[NS_BLOCK_ROWS * 8];
-    for (int64_t done = 0; done < n; done += NS_BLOCK_ROWS) {
-        int64_t here = rows_of_block(first, done, n, fingerprint);
-        for (int64_t i = 0; i < here; i++) {
-            store32(cells + 8 * i, (uint32_t)words[done + i]);
-            store32(cells + 8 * i + 4, (uint32_t)(words[done + i] >> 32));
-        }
-        ns_blake2b(digest_at(fingerprint, column, first + done), cells, (size_t)here * 8);
+    uint64_t cells[TOGETHER * NS_BLOCK_ROWS];
+    for (int64_t done = 0, here; done < n; done += here) {
+        here = rows_of_blocks(first, done, n, fingerprint);
+        for (int64_t i = 0; i < here; i++) cells[i] = little64(words[done + i]);
+        hash_blocks(fingerprint, column, first + done, here, cells, sizeof *cells);
     }
+}
+
+void ns_fingerprint_know(ns_fingerprint *fingerprint, int32_t column, const uint8_t digest[32])
+{
+    memcpy(fingerprint->known + (size_t)column * DIGEST, digest, DIGEST);
+    fingerprint->is_known[column] = true;
 }
 
 /* Rank 0's memory for the gathering; NULL members elsewhere. */
@@ -284,6 +315,10 @@ static void finish_columns(gathering *g, ns_fingerprint *it, uint8_t *found, MPI
     assert(rank != 0 || is_striped(it) ||
            g->first[n_ranks - 1] + g->n_blocks[n_ranks - 1] == g->n_blocks_all);
     for (int32_t i = 0; i < it->n_columns; i++) {
+        if (it->is_known[i]) {
+            memcpy(found + (size_t)i * DIGEST, it->known + (size_t)i * DIGEST, DIGEST);
+            continue;
+        }
         if (!is_striped(it))
             MPI_Gatherv(it->digests + (size_t)(i * it->n_blocks) * DIGEST, mine, digest_type, g->blocks,
                         g->n_blocks, g->first, digest_type, 0, comm);

@@ -37,6 +37,9 @@ void ns_fingerprint_destroy(ns_fingerprint **fingerprint);
 void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const float *values);
 void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n, const uint64_t *words);
 
+/* A column whose digest is known from earlier, with the same rows: it is not added. Not striped. Every rank. Cannot fail. */
+void ns_fingerprint_know(ns_fingerprint *fingerprint, int32_t column, const uint8_t digest[32]);
+
 /* Striped only: every rank has added its slab of the wave, all columns of it; each wave once, from 0 on. Collective. */
 void ns_fingerprint_end_wave(ns_fingerprint *fingerprint, MPI_Comm comm);
 

@@ -4,9 +4,15 @@
  * failure of it (no random source) is of no concern here. pthread_once, because rows are hashed by many
  * threads. */
 
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "data/blake2b_lanes.h"
+
+enum { SHA256_BYTES = crypto_hash_sha256_BYTES };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -26,6 +32,15 @@ void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes)
 {
     pthread_once(&once, start_sodium);
     crypto_generichash(digest, 32, bytes, n_bytes, NULL, 0);
+}
+
+void ns_blake2b_each(uint8_t *digests, const void *bytes, size_t n_bytes, int64_t n)
+{
+    const ns_blake2b_lanes *lanes = n_bytes > 0 && n_bytes % NS_BLAKE2B_BLOCK == 0 ? ns_blake2b_lanes_here() : NULL;
+    const uint8_t *message = bytes;
+    int64_t i = 0;
+    for (; lanes != NULL && n - i >= lanes->n; i += lanes->n) lanes->whole(digests + 32 * i, message + (size_t)i * n_bytes, n_bytes);
+    for (; i < n; i++) ns_blake2b(digests + 32 * i, message + (size_t)i * n_bytes, n_bytes);
 }
 
 struct ns_blake2b_stream {
@@ -74,6 +89,42 @@ ns_hash128 ns_hash128_of(const char *text, size_t n_bytes)
     return hash;
 }
 
+/* Texts of one block that wait for the lanes to be full. */
+typedef struct brief_texts {
+    int n;
+    uint64_t n_bytes[NS_BLAKE2B_MOST_LANES], *to[NS_BLAKE2B_MOST_LANES];
+    uint8_t block[NS_BLAKE2B_MOST_LANES][NS_BLAKE2B_BLOCK];
+} brief_texts;
+
+static void hash_brief(brief_texts *texts, const ns_blake2b_lanes *lanes)
+{
+    uint64_t first[NS_BLAKE2B_MOST_LANES];
+    for (int i = texts->n; i < lanes->n; i++) texts->n_bytes[i] = 0; /* whatever lies there is nobody's */
+    if (texts->n > 0) lanes->brief(first, texts->block[0], texts->n_bytes);
+    for (int i = 0; i < texts->n; i++) *texts->to[i] = first[i] == 0 ? 1 : first[i];
+    texts->n = 0;
+}
+
+void ns_hash64_each(uint64_t *out, const char *bytes, const int64_t *offset, int64_t n)
+{
+    const ns_blake2b_lanes *lanes = ns_blake2b_lanes_here();
+    brief_texts texts = {0};
+    for (int64_t i = 0; i < n; i++) {
+        int64_t length = offset[i + 1] - offset[i];
+        if (length == 0 || lanes == NULL || length > NS_BLAKE2B_BLOCK) {
+            out[i] = length == 0 ? 0 : ns_hash64(bytes + offset[i], (size_t)length);
+            continue;
+        }
+        uint8_t *block = texts.block[texts.n];
+        memcpy(block, bytes + offset[i], (size_t)length);
+        memset(block + length, 0, (size_t)(NS_BLAKE2B_BLOCK - length));
+        texts.n_bytes[texts.n] = (uint64_t)length;
+        texts.to[texts.n++] = &out[i];
+        if (texts.n == lanes->n) hash_brief(&texts, lanes);
+    }
+    if (lanes != NULL) hash_brief(&texts, lanes);
+}
+
 /* The decimal text at the end of text[20], its length returned: 19 digits and a sign at most. */
 static size_t decimal(char text[20], int64_t value)
 {
@@ -105,11 +156,45 @@ ns_hash128 ns_hash128_of_int(int64_t value)
     return ns_hash128_of(text + 20 - n, n);
 }
 
+struct ns_sha256_stream {
+    EVP_MD_CTX *context;
+};
+
+ns_sha256_stream *ns_sha256_begin(void)
+{
+    ns_sha256_stream *stream = calloc(1, sizeof *stream);
+    if (stream != NULL) stream->context = EVP_MD_CTX_new();
+    if (stream != NULL && (stream->context == NULL || EVP_DigestInit_ex(stream->context, EVP_sha256(), NULL) != 1)) ns_sha256_abandon(&stream);
+    return stream;
+}
+
+/* Beyond its beginning libcrypto's SHA-256 cannot fail. */
+void ns_sha256_add(ns_sha256_stream *stream, const void *bytes, size_t n_bytes)
+{
+    if (stream != NULL) (void)EVP_DigestUpdate(stream->context, bytes, n_bytes);
+}
+
+void ns_sha256_end(ns_sha256_stream **stream, char hex[65])
+{
+    uint8_t digest[SHA256_BYTES] = {0};
+    if (*stream != NULL) (void)EVP_DigestFinal_ex((*stream)->context, digest, NULL);
+    ns_hex(hex, digest, sizeof digest);
+    ns_sha256_abandon(stream);
+}
+
+void ns_sha256_abandon(ns_sha256_stream **stream)
+{
+    if (*stream != NULL) EVP_MD_CTX_free((*stream)->context);
+    free(*stream);
+    *stream = NULL;
+}
+
 void ns_sha256_hex(char hex[65], const void *bytes, size_t n_bytes)
 {
+    uint8_t digest[SHA256_BYTES];
     pthread_once(&once, start_sodium);
-    uint8_t digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(digest, bytes, n_bytes);
+    if (EVP_Digest(bytes, n_bytes, digest, NULL, EVP_sha256(), NULL) != 1) /* no memory: libsodium needs none */
+        crypto_hash_sha256(digest, bytes, n_bytes);
     ns_hex(hex, digest, sizeof digest);
 }
 

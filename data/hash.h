@@ -19,6 +19,15 @@ ns_hash128 ns_hash128_of_int(int64_t value);
 
 void ns_blake2b(uint8_t digest[32], const void *bytes, size_t n_bytes);
 
+/*
+ * The same for n messages of n_bytes each that lie one after the other, many at once where the processor can.
+ *   digests  out  [n][32]
+ */
+void ns_blake2b_each(uint8_t *digests, const void *bytes, size_t n_bytes, int64_t n);
+
+/* out[i] = ns_hash64 of text i, bytes [offset[i], offset[i + 1]); 0 where it is empty. Many at once likewise. */
+void ns_hash64_each(uint64_t *out, const char *bytes, const int64_t *offset, int64_t n);
+
 /* The same over bytes that come one part after another: begin, add…, end. Freed by end and by abandon; NULL is passed over. */
 typedef struct ns_blake2b_stream ns_blake2b_stream;
 ns_blake2b_stream *ns_blake2b_begin(void); /* NULL: no memory */
@@ -26,7 +35,14 @@ void ns_blake2b_add(ns_blake2b_stream *stream, const void *bytes, size_t n_bytes
 void ns_blake2b_end(ns_blake2b_stream **stream, uint8_t digest[32]);
 void ns_blake2b_abandon(ns_blake2b_stream **stream);
 
-/* Lower-case hex of SHA-256 with its terminating 0. */
+/* SHA-256 in the same way, by libcrypto, which uses the processor's instructions for it (1.8 GB/s beside libsodium's 0.3). */
+typedef struct ns_sha256_stream ns_sha256_stream;
+ns_sha256_stream *ns_sha256_begin(void); /* NULL: no memory */
+void ns_sha256_add(ns_sha256_stream *stream, const void *bytes, size_t n_bytes);
+void ns_sha256_end(ns_sha256_stream **stream, char hex[65]); /* lower-case, with its terminating 0 */
+void ns_sha256_abandon(ns_sha256_stream **stream);
+
+/* The same of bytes that are all there. */
 void ns_sha256_hex(char hex[65], const void *bytes, size_t n_bytes);
 void ns_hex(char *out, const uint8_t *bytes, size_t n_bytes); /* out: 2 * n_bytes + 1 */
 #endif

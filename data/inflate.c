@@ -1,7 +1,7 @@
 /*
  * libdeflate inflates a whole chunk at 2 to 3 times the rate of zlib's stream, which HDF5 uses. Three buffers a thread: the
- * stored bytes, and two that filters pass to and fro; the last filter writes to the caller's cells. Everything stays within
- * the second-level cache for chunks of 65,536 float32.
+ * stored bytes, and two that filters pass to and fro; the last filter writes to the caller's cells, or is left to him (apart). Everything
+ * stays within the second-level cache for chunks of 65,536 float32.
  */
 #include "data/inflate.h"
 
@@ -99,10 +99,11 @@ static bool fletcher_matches(const unsigned char *bytes, size_t n)
     return found == right || found == ((right & 0x00ff00ff) << 8 | (right & 0xff00ff00) >> 8);
 }
 
-static void unshuffle_rest(unsigned char *out, const unsigned char *in, size_t from, size_t n_elements, size_t width)
+/* Here and below: n elements, of which byte b of the first is in[b * stride]. */
+static void unshuffle_rest(unsigned char *out, const unsigned char *in, size_t stride, size_t from, size_t n, size_t width)
 {
-    for (size_t i = from; i < n_elements; i++)
-        for (size_t b = 0; b < width; b++) out[i * width + b] = in[b * n_elements + i];
+    for (size_t i = from; i < n; i++)
+        for (size_t b = 0; b < width; b++) out[i * width + b] = in[b * stride + i];
 }
 
 #if defined(__SSE2__)
@@ -117,22 +118,22 @@ static void store(unsigned char *to, __m128i value)
 }
 
 /* 16 elements at a time; the return value is how many were done. */
-static size_t unshuffle2(unsigned char *out, const unsigned char *in, size_t n)
+static size_t unshuffle2(unsigned char *out, const unsigned char *in, size_t stride, size_t n)
 {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        __m128i a = load(in + i), b = load(in + n + i);
+        __m128i a = load(in + i), b = load(in + stride + i);
         store(out + 2 * i, _mm_unpacklo_epi8(a, b));
         store(out + 2 * i + 16, _mm_unpackhi_epi8(a, b));
     }
     return i;
 }
 
-static size_t unshuffle4(unsigned char *out, const unsigned char *in, size_t n)
+static size_t unshuffle4(unsigned char *out, const unsigned char *in, size_t stride, size_t n)
 {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        __m128i a = load(in + i), b = load(in + n + i), c = load(in + 2 * n + i), d = load(in + 3 * n + i);
+        __m128i a = load(in + i), b = load(in + stride + i), c = load(in + 2 * stride + i), d = load(in + 3 * stride + i);
         __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
         store(out + 4 * i, _mm_unpacklo_epi16(ab, cd));
         store(out + 4 * i + 16, _mm_unpackhi_epi16(ab, cd));
@@ -150,12 +151,12 @@ static void merge8(unsigned char *out, __m128i low, __m128i high)
     store(out + 16, _mm_unpackhi_epi32(low, high));
 }
 
-static size_t unshuffle8(unsigned char *out, const unsigned char *in, size_t n)
+static size_t unshuffle8(unsigned char *out, const unsigned char *in, size_t stride, size_t n)
 {
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
         __m128i p[8];
-        for (size_t b = 0; b < 8; b++) p[b] = load(in + b * n + i);
+        for (size_t b = 0; b < 8; b++) p[b] = load(in + b * stride + i);
         __m128i ab = _mm_unpacklo_epi8(p[0], p[1]), cd = _mm_unpacklo_epi8(p[2], p[3]);
         __m128i ef = _mm_unpacklo_epi8(p[4], p[5]), gh = _mm_unpacklo_epi8(p[6], p[7]);
         merge8(out + 8 * i, _mm_unpacklo_epi16(ab, cd), _mm_unpacklo_epi16(ef, gh));
@@ -170,17 +171,27 @@ static size_t unshuffle8(unsigned char *out, const unsigned char *in, size_t n)
     return i;
 }
 
-static size_t unshuffle_wide(unsigned char *out, const unsigned char *in, size_t n, size_t width)
+static size_t unshuffle_wide(unsigned char *out, const unsigned char *in, size_t stride, size_t n, size_t width)
 {
-    return width == 2 ? unshuffle2(out, in, n) : width == 4 ? unshuffle4(out, in, n) : width == 8 ? unshuffle8(out, in, n) : 0;
+    return width == 2   ? unshuffle2(out, in, stride, n)
+           : width == 4 ? unshuffle4(out, in, stride, n)
+           : width == 8 ? unshuffle8(out, in, stride, n)
+                        : 0;
 }
 #else
-static size_t unshuffle_wide(unsigned char *out, const unsigned char *in, size_t n, size_t width)
+static size_t unshuffle_wide(unsigned char *out, const unsigned char *in, size_t stride, size_t n, size_t width)
 {
-    (void)out, (void)in, (void)n, (void)width;
+    (void)out, (void)in, (void)stride, (void)n, (void)width;
     return 0;
 }
 #endif
+
+void ns_unshuffle_rows(void *out, const void *in, size_t n_elements, size_t width, size_t first, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)in + first;
+    size_t done = unshuffle_wide(out, from, n_elements, n, width);
+    unshuffle_rest(out, from, n_elements, done, n, width);
+}
 
 void ns_unshuffle(void *out, const void *in, size_t n, size_t width)
 {
@@ -189,8 +200,8 @@ void ns_unshuffle(void *out, const void *in, size_t n, size_t width)
         memcpy(out, in, n);
         return;
     }
-    size_t done = unshuffle_wide(out, in, n_elements, width), body = n_elements * width;
-    unshuffle_rest(out, in, done, n_elements, width);
+    size_t body = n_elements * width;
+    ns_unshuffle_rows(out, in, n_elements, width, 0, n_elements);
     memcpy((unsigned char *)out + body, (const unsigned char *)in + body, n - body);
 }
 
@@ -230,31 +241,54 @@ static bool undo(ns_decoder *decoder, const ns_pipeline *pipeline, ns_filter_kin
     return false;
 }
 
+/*
+ * Undoes filters [stop, n) of those that were applied.
+ *   cells  out  [n_cells] what undoing the first one gives; NULL: in a work buffer too
+ *   in     inout  [n_in] stored bytes; then what came out, which may be where they were
+ */
+static bool undo_filters(ns_decoder *decoder, const ns_pipeline *pipeline, const ns_filter_kind *filter, int n, int stop,
+                         const unsigned char **in, size_t *n_in, unsigned char *cells, size_t n_cells)
+{
+    size_t given = n_cells; /* to deflate: what stands before it only adds check sums */
+    for (int i = 0; i < n && filter[i] != NS_FILTER_DEFLATE; i++) given += filter[i] == NS_FILTER_FLETCHER32 ? 4 : 0;
+    for (int i = n - 1; i >= stop; i--) {
+        int64_t n_out = bytes_after(filter[i], *n_in, given);
+        if (n_out < 0 || (i == 0 && (size_t)n_out != n_cells)) return false;
+        bool into_cells = i == 0 && cells != NULL;
+        if (!into_cells && filter[i] == NS_FILTER_FLETCHER32) { /* what it guards may stay where it is */
+            if (!fletcher_matches(*in, (size_t)n_out)) return false;
+        } else {
+            room *other = &decoder->work[*in == decoder->work[0].bytes ? 1 : 0];
+            unsigned char *out = into_cells ? cells : make_room(other, (size_t)n_out);
+            if (out == NULL || !undo(decoder, pipeline, filter[i], *in, *n_in, out, (size_t)n_out)) return false;
+            *in = out;
+        }
+        *n_in = (size_t)n_out;
+    }
+    return *n_in == n_cells;
+}
+
 bool ns_decode(ns_decoder *decoder, const ns_pipeline *pipeline, uint32_t mask, const void *stored, size_t n_stored,
                void *cells, size_t n_cells)
 {
-    ns_filter_kind filter[NS_MAX_FILTERS];
+    ns_filter_kind filter[NS_MAX_FILTERS] = {0};
     int n = applied_filters(filter, pipeline, mask);
-    size_t given = n_cells; /* to deflate: what stands before it only adds check sums */
-    for (int i = 0; i < n && filter[i] != NS_FILTER_DEFLATE; i++) given += filter[i] == NS_FILTER_FLETCHER32 ? 4 : 0;
     const unsigned char *in = stored;
     size_t n_in = n_stored;
-    for (int i = n - 1; i >= 0; i--) {
-        int64_t n_out = bytes_after(filter[i], n_in, given);
-        if (n_out < 0 || (i == 0 && (size_t)n_out != n_cells)) return false;
-        if (i > 0 && filter[i] == NS_FILTER_FLETCHER32) { /* what it guards may stay where it is */
-            if (!fletcher_matches(in, (size_t)n_out)) return false;
-        } else {
-            room *other = &decoder->work[in == decoder->work[0].bytes ? 1 : 0];
-            unsigned char *out = i == 0 ? cells : make_room(other, (size_t)n_out);
-            if (out == NULL || !undo(decoder, pipeline, filter[i], in, n_in, out, (size_t)n_out)) return false;
-            in = out;
-        }
-        n_in = (size_t)n_out;
-    }
-    if (n == 0) {
-        if (n_stored != n_cells) return false;
-        memcpy(cells, stored, n_cells);
-    }
+    if (!undo_filters(decoder, pipeline, filter, n, 0, &in, &n_in, cells, n_cells)) return false;
+    if (n == 0) memcpy(cells, stored, n_cells);
     return true;
+}
+
+bool ns_decode_apart(ns_decoder *decoder, const ns_pipeline *pipeline, uint32_t mask, const void *stored, size_t n_stored,
+                     const void **bytes, bool *shuffled, size_t n_cells)
+{
+    ns_filter_kind filter[NS_MAX_FILTERS] = {0};
+    int n = applied_filters(filter, pipeline, mask);
+    const unsigned char *in = stored;
+    size_t n_in = n_stored, width = pipeline->shuffle_bytes;
+    *shuffled = n > 0 && filter[0] == NS_FILTER_SHUFFLE && width > 1 && n_cells % width == 0 && n_cells / width > 1;
+    bool right = undo_filters(decoder, pipeline, filter, n, *shuffled ? 1 : 0, &in, &n_in, NULL, n_cells);
+    *bytes = in;
+    return right;
 }

@@ -40,9 +40,21 @@ void *ns_decoder_room(ns_decoder *decoder, size_t n_bytes);
 bool ns_decode(ns_decoder *decoder, const ns_pipeline *pipeline, uint32_t mask, const void *stored, size_t n_stored,
                void *cells, size_t n_cells);
 
+/*
+ * The same, but a shuffle that was applied first stays: its elements are put together with ns_unshuffle_rows where they are
+ * wanted, a few at a time, while they are in the nearest cache.
+ *   bytes     out  [n_cells], in stored or in the decoder's memory: until the next call
+ *   shuffled  out  whether they are still taken apart, in elements of pipeline->shuffle_bytes
+ */
+bool ns_decode_apart(ns_decoder *decoder, const ns_pipeline *pipeline, uint32_t mask, const void *stored, size_t n_stored,
+                     const void **bytes, bool *shuffled, size_t n_cells);
+
 /* The Fletcher-32 of HDF5 over n bytes: big-endian 16-bit words, an odd last byte as the high half of a word. */
 uint32_t ns_fletcher32(const void *bytes, size_t n);
 
 /* out[i * width + b] = in[b * (n / width) + i]; the n % width last bytes as they are. */
 void ns_unshuffle(void *out, const void *in, size_t n, size_t width);
+
+/* Elements [first, first + n) of those n_elements: out[i * width + b] = in[b * n_elements + first + i]. */
+void ns_unshuffle_rows(void *out, const void *in, size_t n_elements, size_t width, size_t first, size_t n);
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@ struct ns_spool {
     const char *label;
     int fd;
     bool failed, finished, torn;
-    crypto_hash_sha256_state hash;
+    ns_sha256_stream *hash;
     int64_t n_bytes;
     size_t n_held;
     char held[ROOM];
@@ -38,8 +37,8 @@ ns_status ns_spool_open(ns_spool **out, const char *path, const char *label)
     spool->fd = -1;
     spool->label = label;
     spool->path = strdup(path);
-    crypto_hash_sha256_init(&spool->hash);
-    ns_status status = spool->path == NULL ? ns_fail(NS_ENOMEM, "no memory to write '%s'", path) : ns_durable_point("write", label, "before");
+    spool->hash = ns_sha256_begin();
+    ns_status status = spool->path == NULL || spool->hash == NULL ? ns_fail(NS_ENOMEM, "no memory to write '%s'", path) : ns_durable_point("write", label, "before");
     if (status == NS_OK) status = ns_durable_touch(path);
     int tries = 0;
     while (status == NS_OK && spool->fd < 0) {
@@ -56,7 +55,7 @@ static ns_status put(ns_spool *spool)
     const char *at = spool->held;
     size_t left = spool->n_held;
     int tries = 0;
-    crypto_hash_sha256_update(&spool->hash, (const unsigned char *)at, left);
+    ns_sha256_add(spool->hash, at, left);
     spool->n_bytes += (int64_t)left;
     spool->n_held = 0;
     while (left > 0) {
@@ -105,7 +104,6 @@ static ns_status sync_and_close(ns_spool *spool)
 
 ns_status ns_spool_finish(ns_spool *spool, char hex[65], int64_t *n_bytes)
 {
-    unsigned char digest[crypto_hash_sha256_BYTES];
     char back[65];
     int64_t n_back = 0;
     hex[0] = '\0';
@@ -113,8 +111,7 @@ ns_status ns_spool_finish(ns_spool *spool, char hex[65], int64_t *n_bytes)
     if (spool->failed) return ns_fail(NS_EIO, "cannot write '%s'", spool->path);
     spool->failed = true;
     NS_TRY(sync_and_close(spool));
-    crypto_hash_sha256_final(&spool->hash, digest);
-    ns_hex(hex, digest, sizeof digest);
+    ns_sha256_end(&spool->hash, hex);
     *n_bytes = spool->n_bytes;
     NS_TRY(ns_file_sha256(back, &n_back, spool->path));
     if (n_back != spool->n_bytes || strcmp(back, hex) != 0) return ns_fail(NS_EIO, "'%s' does not read back as it was written", spool->path);
@@ -129,6 +126,7 @@ void ns_spool_close(ns_spool **out)
     if (spool == NULL) return;
     if (spool->fd >= 0) close(spool->fd);
     if (!spool->finished && spool->path != NULL) unlink(spool->path);
+    ns_sha256_abandon(&spool->hash);
     free(spool->path);
     free(spool);
     *out = NULL;
@@ -138,21 +136,18 @@ void ns_spool_close(ns_spool **out)
 
 static ns_status hash_open(char hex[65], int64_t *n_bytes, int fd, const char *path)
 {
-    unsigned char digest[crypto_hash_sha256_BYTES], *piece = malloc(ROOM);
-    if (piece == NULL) return ns_fail(NS_ENOMEM, "no memory to read '%s'", path);
-    crypto_hash_sha256_state hash;
-    crypto_hash_sha256_init(&hash);
-    ns_status status = NS_OK;
+    unsigned char *piece = malloc(ROOM);
+    ns_sha256_stream *hash = ns_sha256_begin();
+    ns_status status = piece == NULL || hash == NULL ? ns_fail(NS_ENOMEM, "no memory to read '%s'", path) : NS_OK;
     ssize_t n = 1;
     for (int tries = 0; n != 0 && status == NS_OK;) {
         n = read(fd, piece, ROOM);
         if (n < 0 && ns_again(&tries)) continue;
         if (n < 0) status = failed("read", path);
-        else crypto_hash_sha256_update(&hash, piece, (size_t)n);
+        else ns_sha256_add(hash, piece, (size_t)n);
         *n_bytes += n > 0 ? n : 0;
     }
-    crypto_hash_sha256_final(&hash, digest);
-    ns_hex(hex, digest, sizeof digest);
+    ns_sha256_end(&hash, hex);
     free(piece);
     return status;
 }

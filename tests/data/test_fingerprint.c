@@ -198,6 +198,34 @@ static void test_golden(void **state)
     assert_string_equal(table, "a9f7572f3e2d125b4a52053c9a52208a75fdf7ab65cebe27ab651e488d788b88");
 }
 
+/* A column whose digest is known need not be added. */
+static void test_known_column(void **state)
+{
+    (void)state;
+    int rank, n_ranks;
+    char want[N_COLUMNS][65], got[N_COLUMNS][65], want_table[65], got_table[65];
+    uint8_t digest[32];
+    compute(want, want_table, 5000, NULL, 1024);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
+    ns_shard shard = ns_shard_of(NULL, 5000, rank, n_ranks);
+    for (int change = 0; change <= 1; change++) {
+        ns_fingerprint *fingerprint;
+        CHECK_OK(ns_fingerprint_create(&fingerprint, names, kinds, N_COLUMNS, 5000, shard));
+        for (int i = 0; i < 32; i++) {
+            char byte[3] = {want[1][2 * i], want[1][2 * i + 1], '\0'};
+            digest[i] = (uint8_t)(strtoul(byte, NULL, 16) ^ (unsigned)(change && i == 31));
+        }
+        ns_fingerprint_know(fingerprint, 1, digest);
+        for (int32_t c = 0; c < N_COLUMNS; c++)
+            if (c != 1) add_column(fingerprint, c, shard, 1024);
+        CHECK_OK(ns_fingerprint_finish(fingerprint, got, got_table, MPI_COMM_WORLD));
+        assert_int_equal(strcmp(got_table, want_table) == 0, !change);
+        for (int c = 0; c < N_COLUMNS; c++) assert_int_equal(strcmp(got[c], want[c]) == 0, c != 1 || !change);
+        ns_fingerprint_destroy(&fingerprint);
+    }
+}
+
 static void test_no_columns(void **state)
 {
     (void)state;
@@ -238,7 +266,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_as_written_down), cmocka_unit_test(test_any_cut),
         cmocka_unit_test(test_striped),         cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_no_columns),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_known_column), cmocka_unit_test(test_no_columns),      cmocka_unit_test(test_no_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Finalize();

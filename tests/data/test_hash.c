@@ -1,6 +1,8 @@
 /* Digests against published vectors and values made with Python's hashlib. */
 #include "tests/check.h"
 
+#include <sodium.h>
+
 #include "data/hash.h"
 
 static void test_blake2b_and_sha256(void **state)
@@ -68,12 +70,77 @@ static void test_many_threads(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* As many messages as leave some over, of lengths with and without whole blocks, against one at a time. */
+static void test_many_messages(void **state)
+{
+    (void)state;
+    enum { MOST = 37, BYTES = 8192 };
+    uint8_t *bytes = malloc(MOST * BYTES), got[MOST + 1][32], want[32];
+    for (size_t i = 0; i < (size_t)MOST * BYTES; i++) bytes[i] = (uint8_t)(i * i * 31 + i / 257);
+    static const size_t lengths[] = {0, 1, 127, 128, 129, 256, 4096, 8192};
+    static const int64_t counts[] = {0, 1, 3, 4, 5, 8, 9, MOST};
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            memset(got, 0xcc, sizeof got);
+            ns_blake2b_each(got[0], bytes, lengths[l], counts[c]);
+            for (int64_t i = 0; i < counts[c]; i++) {
+                ns_blake2b(want, bytes + (size_t)i * lengths[l], lengths[l]);
+                assert_memory_equal(got[i], want, 32);
+            }
+            assert_int_equal(got[counts[c]][0], 0xcc);
+        }
+    free(bytes);
+}
+
+/* Texts of every length to beyond a block, empty ones among them. */
+static void test_many_texts(void **state)
+{
+    (void)state;
+    enum { TEXTS = 700 };
+    char *bytes = malloc(TEXTS * 300);
+    int64_t offset[TEXTS + 1] = {0};
+    uint64_t got[TEXTS + 1];
+    for (int i = 0; i < TEXTS; i++) {
+        int64_t n = i % 7 == 3 ? 0 : i < 300 ? i : 9;
+        for (int64_t b = 0; b < n; b++) bytes[offset[i] + b] = (char)(i * 7 + b * b);
+        offset[i + 1] = offset[i] + n;
+    }
+    got[TEXTS] = 1234;
+    ns_hash64_each(got, bytes, offset, TEXTS);
+    for (int i = 0; i < TEXTS; i++) {
+        int64_t n = offset[i + 1] - offset[i];
+        assert_true(got[i] == (n == 0 ? 0 : ns_hash64(bytes + offset[i], (size_t)n)));
+    }
+    assert_true(got[TEXTS] == 1234);
+    free(bytes);
+}
+
+/* In parts of any length, against libsodium. */
+static void test_sha256_in_parts(void **state)
+{
+    (void)state;
+    enum { BYTES = 5000 };
+    uint8_t *bytes = malloc(BYTES), digest[32];
+    char got[65], want[65];
+    for (int i = 0; i < BYTES; i++) bytes[i] = (uint8_t)(i * 131 + i / 3);
+    for (size_t n = 0; n < BYTES; n += n < 300 ? 1 : 97)
+        for (size_t part = 1; part < 400; part = part * 3 + 1) {
+            ns_sha256_stream *hash = ns_sha256_begin();
+            for (size_t at = 0; at < n; at += part) ns_sha256_add(hash, bytes + at, n - at < part ? n - at : part);
+            ns_sha256_end(&hash, got);
+            crypto_hash_sha256(digest, bytes, n);
+            ns_hex(want, digest, sizeof digest);
+            assert_string_equal(got, want);
+        }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_threads), cmocka_unit_test(test_blake2b_and_sha256),
         cmocka_unit_test(test_text_hashes),  cmocka_unit_test(test_int_is_its_decimal_text),
-        cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_hex), cmocka_unit_test(test_many_messages), cmocka_unit_test(test_many_texts), cmocka_unit_test(test_sha256_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <mpi.h>
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "data/cell_loops.h"
 #include "data/h5.h"
 #include "data/inflate.h"
 #include "data/native.h"
@@ -142,6 +144,110 @@ static void undoes_shuffle_of_any_width(void **state)
         }
 }
 
+static void unshuffles_some_rows(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 333 };
+    for (size_t width = 1; width <= 9; width++) {
+        unsigned char in[ELEMENTS * 9], all[ELEMENTS * 9], out[ELEMENTS * 9 + 1];
+        for (size_t i = 0; i < ELEMENTS * width; i++) in[i] = (unsigned char)(i * 37 + i / 11);
+        ns_unshuffle(all, in, ELEMENTS * width, width);
+        for (size_t first = 0; first <= ELEMENTS; first += 9)
+            for (size_t n = 0; first + n <= ELEMENTS; n += n < 34 ? 1 : 71) {
+                memset(out, 0xee, sizeof out);
+                ns_unshuffle_rows(out, in, ELEMENTS, width, first, n);
+                assert_memory_equal(out, all + first * width, n * width);
+                assert_int_equal(out[n * width], 0xee);
+            }
+    }
+}
+
+/* Decoded apart and put together is decoded. */
+static void decodes_apart(void **state)
+{
+    (void)state;
+    const unsigned char stream[] = {0x78, 0x9c, 0x4b, 0x4c, 0xa4, 0x3d, 0x00, 0x00, 0x7a, 0x47, 0x25, 0xe5}; /* 100 times 'a' */
+    unsigned char summed[104], want[104], got[104];
+    for (int i = 0; i < 100; i++) summed[i] = (unsigned char)(i * i);
+    uint32_t sum = ns_fletcher32(summed, 100);
+    for (int i = 0; i < 4; i++) summed[100 + i] = (unsigned char)(sum >> 8 * i);
+    const ns_filter_kind S = NS_FILTER_SHUFFLE, D = NS_FILTER_DEFLATE, F = NS_FILTER_FLETCHER32;
+    const struct {
+        ns_pipeline pipeline;
+        uint32_t mask;
+        const unsigned char *stored;
+        size_t n_stored, n_cells;
+        bool right, shuffled;
+    } cases[] = {
+        {{1, {S}, 4}, 0, summed, 100, 100, true, true},           {{1, {S}, 4}, 1, summed, 100, 100, true, false},
+        {{1, {S}, 4}, 0, summed, 100, 99, false, false},          {{2, {S, F}, 4}, 0, summed, 104, 100, true, true},
+        {{2, {S, F}, 4}, 0, summed, 103, 99, false, false},       {{2, {F, S}, 2}, 2, summed, 104, 100, true, false},
+        {{2, {S, D}, 4}, 0, stream, sizeof stream, 100, true, true}, {{2, {S, D}, 4}, 1, stream, sizeof stream, 100, true, false},
+        {{2, {S, D}, 4}, 0, stream, sizeof stream, 96, false, false}, {{2, {S, D}, 4}, 0, stream, 9, 100, false, false},
+        {{1, {D}, 0}, 0, stream, sizeof stream, 100, true, false}, {{1, {S}, 60}, 0, summed, 100, 100, true, false},
+        {{0}, 0, summed, 100, 100, true, false},                  {{0}, 0, summed, 100, 99, false, false},
+    };
+    ns_decoder *decoder;
+    CHECK_OK(ns_decoder_create(&decoder));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const void *bytes;
+        bool shuffled;
+        bool right = ns_decode_apart(decoder, &cases[i].pipeline, cases[i].mask, cases[i].stored, cases[i].n_stored, &bytes, &shuffled,
+                                     cases[i].n_cells);
+        assert_int_equal(right, cases[i].right);
+        if (!right) continue;
+        size_t n = cases[i].n_cells, width = cases[i].pipeline.shuffle_bytes;
+        assert_int_equal(shuffled, cases[i].shuffled);
+        if (shuffled) ns_unshuffle_rows(got, bytes, n / width, width, 0, n / width);
+        else if (n > 0) memcpy(got, bytes, n);
+        assert_true(ns_decode(decoder, &cases[i].pipeline, cases[i].mask, cases[i].stored, cases[i].n_stored, want, n));
+        assert_memory_equal(got, want, n);
+    }
+    ns_decoder_destroy(&decoder);
+}
+
+/* Every instruction set that this processor has, against one cell at a time; in place and not. */
+static void cells_become_canonical_alike(void **state)
+{
+    (void)state;
+    enum { MOST = 300 };
+    const uint32_t special[] = {0, 0x80000000u, 0x7fc00000u, 0xffc00000u, 0x7f800001u, 0xffffffffu, 0x7f800000u, 0xff800000u,
+                                1, 0x80000001u, 0x3f800000u, 0x4b000000u, 0x4affffffu, 0xcaffffffu, 0xcb000001u};
+    const ns_cell_loops *levels[4] = {ns_cell_loops_here(), &ns_cell_loops_baseline};
+    int n_levels = 2;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
+        levels[n_levels++] = &ns_cell_loops_avx2;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        levels[n_levels++] = &ns_cell_loops_avx512;
+#endif
+    for (int n = 0; n <= MOST; n += n < 70 ? 1 : 23)
+        for (int kind = 0; kind < 3; kind++) { /* whole cells alone; all; one with a fraction, the last */
+            uint32_t in[MOST], want[MOST], out[MOST + 1];
+            int fraction = 0;
+            for (int i = 0; i < n; i++) {
+                float whole = (float)((i * 7919) % 10007 - 5000);
+                memcpy(&in[i], &whole, sizeof whole);
+                if (kind == 1 && i % 3 != 0) in[i] = special[i % (int)(sizeof special / sizeof *special)];
+                if (kind == 2 && i == n - 1) in[i] = 0x3f000000u;
+                float cell;
+                memcpy(&cell, &in[i], sizeof cell);
+                fraction = fraction || (fabsf(cell) < 8388608.0f && truncf(cell) != cell);
+                want[i] = isnan(cell) ? 0x7fc00000u : in[i] == 0x80000000u ? 0 : in[i];
+            }
+            for (int l = 0; l < n_levels; l++)
+                for (int way = 0; way < 4; way++) { /* in place or not, looking or not */
+                    memset(out, 0xee, sizeof out);
+                    if (way % 2 == 0) memcpy(out, in, (size_t)n * sizeof *in);
+                    const float *from = (const float *)(const void *)(way % 2 == 0 ? out : in);
+                    if (way < 2) levels[l]->canonical((float *)(void *)out, from, n);
+                    else assert_int_equal(levels[l]->canonical_and_look((float *)(void *)out, from, n), fraction);
+                    if (n > 0) assert_memory_equal(out, want, (size_t)n * sizeof *out);
+                    assert_int_equal(out[n], 0xeeeeeeeeu);
+                }
+        }
+}
+
 /* Streams that are cut, lengthened, or of another size. */
 static void refuses_damaged_chunks(void **state)
 {
@@ -204,6 +310,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_after_short_and_interrupted_reads), cmocka_unit_test(waits_for_a_stale_handle),
         cmocka_unit_test(falls_back_on_hdf5), cmocka_unit_test(undoes_shuffle_of_any_width),
+        cmocka_unit_test(unshuffles_some_rows), cmocka_unit_test(decodes_apart), cmocka_unit_test(cells_become_canonical_alike),
         cmocka_unit_test(refuses_damaged_chunks), cmocka_unit_test(sums_as_hdf5_does), cmocka_unit_test(widens_halves),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
