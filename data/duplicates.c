@@ -1,7 +1,7 @@
 #include "data/duplicates.h"
 
 /*
- * Where all ids may not fit, two filters come first: bits that ids fall on by a hash, with a second plane for
+ * Where all ids may not fit, it is looked first whether they stand in order. If not, two filters come first: bits that ids fall on by a hash, with a second plane for
  * bits that were hit twice. An id that hits no such bit stands alone. The first filter sees all ids, the
  * second those that hit the first twice, by other bits of the hash; few ids but the true duplicates remain,
  * and only they go into a table of distinct ids. Each id's owner (by hash) then says which of them stand on
@@ -20,6 +20,7 @@
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
 #include "data/hash.h"
+#include "data/id_order.h"
 #include "data/id_table.h"
 
 enum {
@@ -493,7 +494,12 @@ static ns_status search_all(search *s, int64_t n_ids)
     s->table.limit_bytes = memory / 2;
     s->filtered = n_ids > memory / 2 / (int64_t)(2 * (sizeof(ns_id_entry) + 2 * sizeof(int64_t)));
     part p = {.n_classes = 1};
-    if (s->filtered) p.n_classes = (uint64_t)(n_ids >> (slots_log - 1)) + 1;
+    if (s->filtered) {
+        bool ascend;
+        NS_TRY(ns_ids_ascend(s->source, &ascend, s->comm));
+        if (ascend) return NS_OK; /* each stands alone */
+        p.n_classes = (uint64_t)(n_ids >> (slots_log - 1)) + 1;
+    }
     for (p.class = 0; p.class < p.n_classes; p.class ++) {
         if (s->filtered) NS_TRY(build_filters(s, &p, slots_log, n_ids));
         ns_status status = search_class(s, p);

@@ -3,7 +3,7 @@
 /*
  * Ids that stand on more than one row, over all ranks, in memory that hardly grows with the rows: one bit a
  * row and what the caller allows. Ids are read again and again instead of being held: once or twice where
- * their distinct values fit, else four times or more.
+ * their distinct values fit, or where they stand in ascending order, else four times or more.
  */
 #include <mpi.h>
 #include <stdbool.h>

@@ -8,7 +8,6 @@
 
 #include "data/h5.h"
 
-enum { PIECE_VALUES = 65536 };
 static const char CLASSES[] = "classes";
 
 const char *ns_score_kind_link(ns_score_kind kind)
@@ -62,41 +61,6 @@ ns_status ns_score_values_create(hid_t *out, hid_t file, ns_score_kind kind, con
     return status == NS_OK && kind == NS_SCORE_CLASS_RISKS ? write_classes(*out, classes, path) : status;
 }
 
-/* The rows of a data set of one or two dimensions, and memory of the same shape; both -1 on failure. */
-static void select_rows(hid_t dataset, int64_t first, int64_t n, int32_t k, hid_t *file_space, hid_t *memory_space)
-{
-    hsize_t start[2] = {(hsize_t)first, 0}, count[2] = {(hsize_t)n, (hsize_t)k};
-    *memory_space = -1;
-    *file_space = H5Dget_space(dataset);
-    if (*file_space < 0) return;
-    int n_dims = H5Sget_simple_extent_ndims(*file_space);
-    if (n_dims >= 1 && n_dims <= 2 && H5Sselect_hyperslab(*file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
-        *memory_space = H5Screate_simple(n_dims, count, NULL);
-}
-
-ns_status ns_score_values_write(hid_t dataset, int64_t first, int64_t n, int32_t k, const float *values, const char *path)
-{
-    int64_t rows = k < PIECE_VALUES ? PIECE_VALUES / k : 1;
-    float *piece = malloc((size_t)rows * (size_t)k * sizeof *piece);
-    if (piece == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to write it", path);
-    ns_status status = NS_OK;
-    for (int64_t at = 0; at < n && status == NS_OK; at += rows) {
-        int64_t here = n - at < rows ? n - at : rows;
-        for (int64_t i = 0; i < here * k; i++) {
-            uint32_t bits = ns_score_bits(values[at * k + i]);
-            memcpy(&piece[i], &bits, sizeof bits);
-        }
-        hid_t file_space, memory_space;
-        select_rows(dataset, first + at, here, k, &file_space, &memory_space);
-        herr_t result = memory_space >= 0 ? H5Dwrite(dataset, H5T_NATIVE_FLOAT, memory_space, file_space, H5P_DEFAULT, piece) : -1;
-        ns_h5_close_space(memory_space);
-        ns_h5_close_space(file_space);
-        status = ns_hdf5_check(result, NS_EIO, path, "write risks or predictions");
-    }
-    free(piece);
-    return status;
-}
-
 /* --- reading --- */
 
 static ns_status read_classes(ns_texts *classes, hid_t dataset, const char *path)
@@ -140,6 +104,18 @@ ns_status ns_score_values_open(hid_t *out, ns_score_kind *kind, int32_t *k, ns_t
     *k = (int32_t)size[1];
     NS_TRY(read_classes(classes, *out, path));
     return classes->n == *k && *k > 0 ? NS_OK : ns_fail(NS_EVERIFY, "%s: /risk has %d columns and %lld classes", path, (int)*k, (long long)classes->n);
+}
+
+/* The rows of a data set of one or two dimensions, and memory of the same shape; both -1 on failure. */
+static void select_rows(hid_t dataset, int64_t first, int64_t n, int32_t k, hid_t *file_space, hid_t *memory_space)
+{
+    hsize_t start[2] = {(hsize_t)first, 0}, count[2] = {(hsize_t)n, (hsize_t)k};
+    *memory_space = -1;
+    *file_space = H5Dget_space(dataset);
+    if (*file_space < 0) return;
+    int n_dims = H5Sget_simple_extent_ndims(*file_space);
+    if (n_dims >= 1 && n_dims <= 2 && H5Sselect_hyperslab(*file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0)
+        *memory_space = H5Screate_simple(n_dims, count, NULL);
 }
 
 ns_status ns_score_values_read(hid_t dataset, int64_t first, int64_t n, int32_t k, float *values, const char *path)

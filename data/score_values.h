@@ -19,14 +19,11 @@ const char *ns_score_kind_link(ns_score_kind kind);
 uint32_t ns_score_bits(float value);
 
 /*
- * Makes the data set with its place in the file, nothing written to it.
+ * Makes the data set with its place in the file, nothing written to it (data/raw_rows.h does).
  *   classes  in  NS_SCORE_CLASS_RISKS: their texts; else NULL
  * NS_EIO, NS_ENOMEM.
  */
 ns_status ns_score_values_create(hid_t *out, hid_t file, ns_score_kind kind, const ns_texts *classes, int64_t n_rows, const char *path);
-
-/* Rows [first, first + n) of k numbers each; NaN as one pattern. NS_EIO, NS_ENOMEM. */
-ns_status ns_score_values_write(hid_t dataset, int64_t first, int64_t n, int32_t k, const float *values, const char *path);
 
 /*
  * Opens whichever is there; n_rows rows.

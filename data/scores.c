@@ -17,6 +17,7 @@
 #include "data/durable.h"
 #include "data/h5.h"
 #include "data/hash.h"
+#include "data/raw_rows.h"
 #include "data/text_index.h"
 
 enum { FORMAT_VERSION = 1, PIECE_ROWS = 8192, CELLS_BYTES = 4096, REASONS_ROOM = 256 };
@@ -57,9 +58,19 @@ static void content_begin(content *now, int32_t n_values)
     memset(now->counts, 0, sizeof now->counts);
 }
 
-static void put_little(unsigned char *at, uint64_t value, int n_bytes)
+/* Little-endian; written out, because compilers make one store of this but not of a loop. */
+static inline void put32(unsigned char *at, uint32_t value)
 {
-    for (int i = 0; i < n_bytes; i++) at[i] = (unsigned char)(value >> (8 * i));
+    at[0] = (unsigned char)value;
+    at[1] = (unsigned char)(value >> 8);
+    at[2] = (unsigned char)(value >> 16);
+    at[3] = (unsigned char)(value >> 24);
+}
+
+static inline void put64(unsigned char *at, uint64_t value)
+{
+    put32(at, (uint32_t)value);
+    put32(at + 4, (uint32_t)(value >> 32));
 }
 
 /* Bytes on their way into the hash, many at once. */
@@ -69,40 +80,49 @@ typedef struct cell_buffer {
     unsigned char bytes[CELLS_BYTES];
 } cell_buffer;
 
-static void flush_cells(cell_buffer *c)
+static inline unsigned char *cell_room(cell_buffer *c, size_t n_bytes)
 {
-    crypto_generichash_update(&c->now->state, c->bytes, (unsigned long long)c->n);
-    c->n = 0;
+    if (c->n + n_bytes > CELLS_BYTES) {
+        crypto_generichash_update(&c->now->state, c->bytes, (unsigned long long)c->n);
+        c->n = 0;
+    }
+    c->n += n_bytes;
+    return c->bytes + c->n - n_bytes;
 }
 
-static void add_little(cell_buffer *c, uint64_t value, int n_bytes)
-{
-    if (c->n + 8 > CELLS_BYTES) flush_cells(c);
-    put_little(c->bytes + c->n, value, n_bytes);
-    c->n += (size_t)n_bytes;
-}
-
-/* Adds rows; texts counts from index from. Returns the first row with an unknown status, or -1. */
-static int64_t content_add(content *now, const int64_t *ids, const ns_texts *texts, int64_t from,
-                           const uint8_t *status, const float *risk, int64_t n)
+/* Adds rows; words: the ids as in a fingerprint. Returns the first row with an unknown status, or -1. */
+static int64_t content_add(content *now, const uint64_t *words, const uint8_t *status, const float *risk, int64_t n)
 {
     cell_buffer c;
     int64_t bad = -1;
     c.now = now;
     c.n = 0;
     for (int64_t i = 0; i < n; i++) {
-        int64_t n_bytes = 0;
-        const char *text = ids == NULL ? ns_text_at(texts, from + i, &n_bytes) : NULL;
-        add_little(&c, ids != NULL ? (uint64_t)ids[i] : n_bytes > 0 ? ns_hash64(text, (size_t)n_bytes) : 0, 8);
-        add_little(&c, status[i], 1);
-        for (int32_t v = 0; v < now->n_values; v++) add_little(&c, ns_score_bits(risk[i * now->n_values + v]), 4);
+        unsigned char *at = cell_room(&c, 9);
+        put64(at, words[i]);
+        at[8] = status[i];
+        for (int32_t v = 0; v < now->n_values; v++) put32(cell_room(&c, 4), ns_score_bits(risk[i * now->n_values + v]));
         if (status[i] < NS_N_STATUS)
             now->counts[status[i]]++;
         else if (bad < 0)
             bad = now->n_rows + i;
     }
-    flush_cells(&c);
+    crypto_generichash_update(&now->state, c.bytes, (unsigned long long)c.n);
     now->n_rows += n;
+    return bad;
+}
+
+/* The same with ids as they are: whichever of numbers and texts is not NULL. */
+static int64_t content_add_ids(content *now, const int64_t *ids, const ns_texts *texts, const uint8_t *status, const float *risk, int64_t n)
+{
+    if (ids != NULL) return content_add(now, (const uint64_t *)ids, status, risk, n); /* signed and unsigned share a place */
+    int64_t bad = -1;
+    for (int64_t at = 0, here; at < n && bad < 0; at += here) {
+        uint64_t words[CELLS_BYTES / 8];
+        here = n - at < CELLS_BYTES / 8 ? n - at : CELLS_BYTES / 8;
+        ns_hash64_each(words, texts->bytes, texts->offset + at, here);
+        bad = content_add(now, words, status + at, risk + at * now->n_values, here);
+    }
     return bad;
 }
 
@@ -129,6 +149,8 @@ struct ns_scores_writer {
     char *path;
     hid_t file, id, status, risk; /* -1 while closed */
     hid_t *keep;                  /* [n_keep] */
+    ns_raw_file raw;              /* the same file: rows are written past HDF5 */
+    ns_raw_rows id_rows, status_rows, risk_rows, *keep_rows;
     ns_column_kind *keep_kind;
     bool *keep_is_text;
     int32_t n_keep;
@@ -243,16 +265,28 @@ static ns_status write_attributes(const ns_scores_writer *writer, const ns_score
     return ns_h5_write_int_attribute(writer->file, "n_rows", setup->n_rows, writer->path);
 }
 
+/* Where rows go. */
+static ns_status find_places(ns_scores_writer *writer)
+{
+    NS_TRY(ns_raw_open(&writer->raw, writer->path));
+    NS_TRY(ns_raw_find(&writer->id_rows, writer->id, writer->path));
+    NS_TRY(ns_raw_find(&writer->status_rows, writer->status, writer->path));
+    NS_TRY(ns_raw_find(&writer->risk_rows, writer->risk, writer->path));
+    for (int32_t k = 0; k < writer->n_keep; k++) NS_TRY(ns_raw_find(&writer->keep_rows[k], writer->keep[k], writer->path));
+    return NS_OK;
+}
+
 static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setup)
 {
     size_t n_bytes = strlen(setup->path) + 1, n_keep = (size_t)setup->n_keep + 1;
     writer->path = malloc(n_bytes);
     writer->keep = malloc(n_keep * sizeof *writer->keep);
+    writer->keep_rows = calloc(n_keep, sizeof *writer->keep_rows);
     writer->keep_kind = calloc(n_keep, sizeof *writer->keep_kind);
     writer->keep_is_text = calloc(n_keep, sizeof *writer->keep_is_text);
     writer->written =
         aligned_alloc(64, (sizeof *writer->written + 63) / 64 * 64); /* libsodium's state wants it */
-    if (writer->path == NULL || writer->keep == NULL || writer->keep_kind == NULL ||
+    if (writer->path == NULL || writer->keep == NULL || writer->keep_rows == NULL || writer->keep_kind == NULL ||
         writer->keep_is_text == NULL || writer->written == NULL)
         return ns_fail(NS_ENOMEM, "%s: no memory to write it", setup->path);
     memcpy(writer->path, setup->path, n_bytes);
@@ -273,7 +307,7 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     if (setup->n_keep > 0) NS_TRY(make_group(writer, "keep"));
     if (has_levels) NS_TRY(make_group(writer, "levels"));
     for (int32_t k = 0; k < setup->n_keep; k++) NS_TRY(make_keep(writer, k, &setup->keep[k]));
-    return NS_OK;
+    return find_places(writer);
 }
 
 ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *setup)
@@ -282,6 +316,7 @@ ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *s
     *out = NULL;
     if (writer == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to write it", setup->path);
     writer->file = writer->id = writer->status = writer->risk = -1;
+    writer->raw.descriptor = -1;
     writer->n_rows = setup->n_rows;
     writer->id_is_text = setup->id_is_text;
     ns_status status = open_here(writer, setup);
@@ -294,13 +329,9 @@ ns_status ns_scores_writer_open(ns_scores_writer **out, const ns_scores_setup *s
 static ns_status write_keep(const ns_scores_writer *writer, int32_t k, const void *cells, int64_t first,
                             int64_t n)
 {
-    if (writer->keep_is_text[k])
-        return ns_h5_write_texts(writer->keep[k], first, cells, 0, n, writer->path, "a kept column");
-    hid_t type = writer->keep_kind[k] == NS_COL_NUMBER     ? H5T_NATIVE_FLOAT
-                 : writer->keep_kind[k] == NS_COL_CATEGORY ? H5T_NATIVE_INT32
-                                                           : H5T_NATIVE_INT64;
-    return check(writer, ns_h5_write_rows(writer->keep[k], type, first, n, cells),
-                 "write rows of a kept column");
+    const ns_raw_rows *rows = &writer->keep_rows[k];
+    if (writer->keep_is_text[k]) return ns_raw_write_texts(&writer->raw, rows, first, n, cells, "a kept column");
+    return ns_raw_write(&writer->raw, rows, first, n, cells, rows->width);
 }
 
 static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *block)
@@ -309,17 +340,17 @@ static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *bl
     if (n > writer->n_rows - first)
         return ns_fail(NS_EINVAL, "%s: was given more than the %" PRId64 " rows it was made for",
                        writer->path, writer->n_rows);
+    if (n == 0) return NS_OK;
     if (writer->id_is_text)
-        NS_TRY(ns_h5_write_texts(writer->id, first, block->id_text, 0, n, writer->path, "the ids"));
+        NS_TRY(ns_raw_write_texts(&writer->raw, &writer->id_rows, first, n, block->id_text, "the ids"));
     else
-        NS_TRY(check(writer, ns_h5_write_rows(writer->id, H5T_NATIVE_INT64, first, n, block->id_int),
-                     "write ids"));
-    NS_TRY(check(writer, ns_h5_write_rows(writer->status, H5T_NATIVE_UINT8, first, n, block->status),
-                 "write statuses"));
-    NS_TRY(ns_score_values_write(writer->risk, first, n, writer->written->n_values, block->risk, writer->path));
+        NS_TRY(ns_raw_write(&writer->raw, &writer->id_rows, first, n, block->id_int, sizeof *block->id_int));
+    NS_TRY(ns_raw_write(&writer->raw, &writer->status_rows, first, n, block->status, sizeof *block->status));
+    NS_TRY(ns_raw_write_floats(&writer->raw, &writer->risk_rows, first, n, block->risk));
     for (int32_t k = 0; k < writer->n_keep; k++) NS_TRY(write_keep(writer, k, block->keep[k], first, n));
-    int64_t bad = content_add(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, 0,
-                              block->status, block->risk, n);
+    int64_t bad = block->id_word != NULL
+                      ? content_add(writer->written, block->id_word, block->status, block->risk, n)
+                      : content_add_ids(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, block->status, block->risk, n);
     if (bad >= 0) return ns_fail(NS_EINVAL, "%s: row %" PRId64 " has an unknown status", writer->path, bad);
     if (writer->torn) return NS_OK;
     writer->torn = true;
@@ -341,6 +372,7 @@ static ns_status close_one(const ns_scores_writer *writer, hid_t *dataset)
 /* Every object is closed by itself: the file's own closing hides their failures. */
 static ns_status close_all(ns_scores_writer *writer)
 {
+    NS_TRY(ns_raw_close(&writer->raw));
     NS_TRY(close_one(writer, &writer->id));
     NS_TRY(close_one(writer, &writer->status));
     NS_TRY(close_one(writer, &writer->risk));
@@ -389,6 +421,8 @@ static void abandon(ns_scores_writer *writer)
     if (writer->file >= 0) H5Fclose(writer->file);
     for (int32_t k = 0; k < writer->n_keep; k++) writer->keep[k] = -1;
     writer->file = writer->id = writer->status = writer->risk = -1;
+    if (writer->raw.descriptor >= 0) close(writer->raw.descriptor);
+    writer->raw.descriptor = -1;
     if (writer->path != NULL) unlink(writer->path);
 }
 
@@ -407,6 +441,7 @@ void ns_scores_writer_close(ns_scores_writer **handle)
     if (!writer->finished) abandon(writer);
     free(writer->path);
     free(writer->keep);
+    free(writer->keep_rows);
     free(writer->keep_kind);
     free(writer->keep_is_text);
     free(writer->written);
@@ -492,8 +527,7 @@ static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n
     NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->status, H5T_NATIVE_UINT8, first, n, from->statuses),
                          NS_EVERIFY, path, "read /status"));
     NS_TRY(ns_score_values_read(from->risk, first, n, now->n_values, from->risks, path));
-    int64_t bad = content_add(now, from->id_is_text ? NULL : from->ids, &from->texts, 0, from->statuses,
-                              from->risks, n);
+    int64_t bad = content_add_ids(now, from->id_is_text ? NULL : from->ids, &from->texts, from->statuses, from->risks, n);
     if (bad >= 0)
         return ns_fail(NS_EVERIFY, "%s: row %" PRId64 " (counting from 0) has an unknown status", path, bad);
     return NS_OK;

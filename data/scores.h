@@ -43,13 +43,15 @@ typedef struct ns_scores_block {
     int64_t n_rows;
     const int64_t *id_int;   /* one of the two */
     const ns_texts *id_text;
+    const uint64_t *id_word; /* [n_rows] ns_hash64_each of id_text, or NULL: not known yet */
     const uint8_t *status;
     const float *risk;       /* [n_rows], or [n_rows][classes->n]; risks or predictions */
     const void *const *keep; /* [n_keep] float *, int32_t * codes, int64_t * (time, int id) or ns_texts * (text id) */
 } ns_scores_block;
 
 /*
- * Open makes the file with room for all rows; append adds blocks of any size, in order. All local.
+ * Open makes the file with room for all rows; append adds blocks of any size, in order, without a call of HDF5: it may run beside
+ * other uses of that. All local.
  * NS_EIO: cannot create or write, a text longer than was announced. NS_EINVAL: more rows than announced, unknown status.
  * NS_ENOMEM. Test hook (data/durable.h): write:scores, sync:scores.
  */

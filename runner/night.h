@@ -12,7 +12,8 @@
 #include "runner/rater.h"
 
 /* Wall seconds of this rank by stage: looking for duplicates and the longest texts; reading and decoding; hashing for the
-   fingerprint; binning and scoring; on rank 0 handing rows on: for `score`, reading ids and what is kept, writing, content hash, sync, reading back. */
+   fingerprint; binning and scoring; on rank 0 handing rows on: for `score`, reading what is kept, what writing and the content hash
+   take longer than the next wave's reading and scoring beside them, sync, reading back. */
 typedef struct ns_night_seconds {
     double prepare, read, hash, score, write;
 } ns_night_seconds;
@@ -34,7 +35,9 @@ typedef struct ns_night {
     ns_fingerprint *fingerprint;
     char (*digests)[65];
     char digest[65];
-    uint8_t *duplicate;      /* bit w * slab_rows + i: row i of this rank's slab of wave w has an id that is there twice */
+    uint8_t *outside;        /* bit w * slab_rows + i: row i of this rank's slab of wave w is not of the cohort (`where`) ... */
+    int64_t n_waves_filtered;/* ... known for so many waves from the first on: `where` is evaluated once a row */
+    uint8_t *duplicate;      /* likewise: its id is there twice */
     int64_t counts[NS_N_STATUS]; /* over all ranks, after ns_night_score */
     int64_t id_bytes;        /* longest text id of the table */
     int64_t *keep_bytes;     /* [n_keep] likewise */
@@ -68,12 +71,21 @@ ns_status ns_night_fingerprint(ns_night *night);
 /* Duplicate ids, and the longest texts: id_bytes and keep_bytes. One bit a row stays. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED. */
 ns_status ns_night_prepare(ns_night *night);
 
+/* Rows on their way out; they stay as they are until the next call of take. */
+typedef struct ns_night_rows {
+    int64_t first, n;        /* global rows [first, first + n) */
+    const uint8_t *status;   /* [n] */
+    const float *risk;       /* [n][n_outputs] risks or predictions, NaN where not scored */
+    const int64_t *id_int;   /* [n] or NULL */
+    const ns_texts *id_text; /* n or NULL; with both NULL the ids were not read, for another rank had these rows */
+    const uint64_t *id_word; /* [n] ns_hash64 of text ids, or NULL */
+} ns_night_rows;
+
 /*
- * After ns_night_prepare: statuses and risks, slab by slab. On rank 0 `take` gets every row once, in order: global number of the first row, then
- * n statuses and [n][n_outputs] risks or predictions (NaN where not scored). It may fail; then all ranks fail.
- * Ends with counts and digest known. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED, what take gives.
+ * After ns_night_prepare: statuses and risks, slab by slab. On rank 0 `take` gets every row once, in order, and NULL at the end, also
+ * after a failure: no rows may be in use when it returns from that. It may fail; then all ranks fail. Ends with counts and digest known. Collective. NS_EFORMAT, NS_ENOMEM, NS_ESTOPPED, what take gives.
  */
-typedef ns_status (*ns_night_take)(void *context, int64_t first, int64_t n, const uint8_t *status, const float *risk);
+typedef ns_status (*ns_night_take)(void *context, const ns_night_rows *rows);
 ns_status ns_night_score(ns_night *night, ns_night_take take, void *context);
 
 /* After ns_night_score, where the plan asked for it: the sums over all ranks of ns_rater_unknown for a feature; NULL: the model

@@ -72,10 +72,10 @@ ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const n
     return NS_OK;
 }
 
-/* Risks of several classes are cells too: they are held twice, here and on their way to the file. */
+/* Risks of several classes are cells too: they are held four times, by turns here and on their way to the file, and as others send them. */
 static int64_t slab_rows_for(const ns_gbdt_model *model)
 {
-    int64_t n_cells = model->n_features + 2 * (int64_t)(model->n_outputs - 1);
+    int64_t n_cells = model->n_features + 4 * (int64_t)(model->n_outputs - 1);
     int64_t rows = SLAB_BYTES / 4 / n_cells / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
     return rows < NS_BLOCK_ROWS ? NS_BLOCK_ROWS : rows > NS_SLAB_ROWS ? NS_SLAB_ROWS : rows;
 }
@@ -182,8 +182,9 @@ int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature)
     return rater->unknown[feature];
 }
 
-/* Rows [at, at + n) of the slab that begins at row `first` of the cohort; at most one block of rows, so that a feature's
-   cells are in the cache from one look at them to the next, and every thread has blocks to take. */
+/* Rows [at, at + n) of the slab that begins at row `first` of the cohort; at most as many blocks as are hashed at once, so that
+   a feature's cells are in the cache from one look at them to the next, and every thread has some to take. */
+enum { TAKEN_ROWS = 8 * NS_BLOCK_ROWS };
 typedef struct taken {
     int64_t first, at, n;
     const uint8_t *counts; /* of the slab, or NULL */
@@ -210,12 +211,39 @@ static void take_category(const ns_rater *rater, int32_t f, int32_t index, const
         return;
     }
     if (rows->fingerprint != NULL && index >= 0) {
-        uint64_t words[NS_BLOCK_ROWS];
-        for (int64_t i = 0; i < rows->n; i++) words[i] = codes[i] < 0 ? 0 : rater->level_words[f][codes[i]];
+        uint64_t words[TAKEN_ROWS];
+        const uint64_t *word_of = rater->level_words[f];
+        for (int64_t i = 0; i < rows->n; i++) words[i] = codes[i] < 0 ? 0 : word_of[codes[i]];
         ns_fingerprint_words(rows->fingerprint, index, rows->first + rows->at, rows->n, words);
     }
     if (rater->unknown[f] != NULL) count_unknown(rater->unknown[f], rater->bin_of[f], codes, rows);
     ns_encoding_apply(rater->bin_of[f], codes, rows->n, codes);
+}
+
+/* Threads that take other features of the same rows may find them infinite too. */
+static void note_infinite(const ns_rater *rater, float *values, const taken *rows)
+{
+    for (int64_t i = 0; i < rows->n; i++) {
+        if (!isinf(values[i])) continue;
+        if (!rater->infinite_ok) {
+            uint8_t *infinite = &rows->infinite[rows->at + i];
+#pragma omp atomic write
+            *infinite = 1;
+        }
+        values[i] = NAN;
+    }
+}
+
+/* Without branches: a look at every cell costs little then, and infinite ones are few. */
+static bool any_infinite(const float *values, int64_t n)
+{
+    uint32_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= (bits & 0x7fffffffu) == 0x7f800000u;
+    }
+    return found != 0;
 }
 
 static void take_number(const ns_rater *rater, int32_t f, int32_t index, const taken *rows)
@@ -226,11 +254,25 @@ static void take_number(const ns_rater *rater, int32_t f, int32_t index, const t
         return;
     }
     if (rows->fingerprint != NULL && index >= 0) ns_fingerprint_numbers(rows->fingerprint, index, rows->first + rows->at, rows->n, values);
-    for (int64_t i = 0; i < rows->n; i++) {
-        if (!isinf(values[i])) continue;
-        if (!rater->infinite_ok) rows->infinite[rows->at + i] = 1;
-        values[i] = NAN;
-    }
+    if (any_infinite(values, rows->n)) note_infinite(rater, values, rows);
+}
+
+/* All features of a kind, of all rows of the slab. */
+static void take_kind(const ns_rater *rater, ns_feature_kind kind, const int32_t *index, const taken *slab)
+{
+    int64_t n_parts = (slab->n + TAKEN_ROWS - 1) / TAKEN_ROWS;
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(rater->device->n_threads)
+    for (int32_t f = 0; f < rater->model->n_features; f++)
+        for (int64_t part = 0; part < n_parts; part++) {
+            taken rows = *slab;
+            if (rater->model->kinds[f] != kind) continue;
+            rows.at = part * TAKEN_ROWS;
+            rows.n = slab->n - rows.at < TAKEN_ROWS ? slab->n - rows.at : TAKEN_ROWS;
+            if (kind == NS_CATEGORY)
+                take_category(rater, f, index != NULL ? index[f] : -1, &rows);
+            else
+                take_number(rater, f, index != NULL ? index[f] : -1, &rows);
+        }
 }
 
 /* What is hashed of a level, of all categories that go into the fingerprint. */
@@ -243,13 +285,15 @@ static ns_status make_level_words(ns_rater *rater, const int32_t *index)
     return NS_OK;
 }
 
-/* The cells of all features at once: their chunks are decoded side by side. */
-static ns_status read_features(ns_rater *rater, int64_t first, int64_t n)
+/* All columns at once: their chunks are decoded side by side. */
+ns_status ns_rater_read(ns_rater *rater, int64_t first, int64_t n, const ns_column_read *beside, int32_t n_beside)
 {
     const ns_gbdt_model *model = rater->model;
-    int32_t n_reads = 0;
-    ns_column_read *reads = malloc(((size_t)model->n_features + 1) * sizeof *reads);
+    double start = ns_seconds();
+    ns_column_read *reads = malloc(((size_t)model->n_features + (size_t)n_beside + 1) * sizeof *reads);
     if (reads == NULL) return ns_fail(NS_ENOMEM, "no memory to read %d columns", model->n_features);
+    int32_t n_reads = n_beside;
+    if (n_beside > 0) memcpy(reads, beside, (size_t)n_beside * sizeof *reads);
     for (int pass = 0; pass < 2; pass++) /* numbers first, as they are taken */
         for (int32_t f = 0; f < model->n_features; f++) {
             ns_read_as as = model->kinds[f] == NS_CATEGORY ? NS_READ_CODES : NS_READ_NUMBER;
@@ -259,34 +303,32 @@ static ns_status read_features(ns_rater *rater, int64_t first, int64_t n)
         }
     ns_status status = ns_cohort_read_columns(rater->cohort, reads, n_reads, first, n);
     free(reads);
+    rater->seconds.read += ns_seconds() - start;
+    return status;
+}
+
+ns_status ns_rater_rate(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
+                        const int32_t *index, float *risk, uint8_t *infinite)
+{
+    double start = ns_seconds();
+    memset(infinite, 0, (size_t)n);
+    if (fingerprint != NULL) NS_TRY(make_level_words(rater, index));
+    taken slab = {.first = first, .n = n, .counts = counts, .infinite = infinite, .fingerprint = fingerprint};
+    take_kind(rater, NS_NUMBER, index, &slab); /* numbers first: they tell which rows are infinite */
+    take_kind(rater, NS_CATEGORY, index, &slab);
+    double hashed = ns_seconds();
+    ns_score_slab cells = {.n_rows = n, .columns = rater->pointers, .risk = risk};
+    ns_status status = rater->device->scorer->score_slab(rater->scorer, &cells);
+    rater->seconds.hash += hashed - start;
+    rater->seconds.score += ns_seconds() - hashed;
     return status;
 }
 
 ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
                          const int32_t *index, float *risk, uint8_t *infinite)
 {
-    const ns_gbdt_model *model = rater->model;
-    double start = ns_seconds();
-    memset(infinite, 0, (size_t)n);
-    NS_TRY(read_features(rater, first, n));
-    if (fingerprint != NULL) NS_TRY(make_level_words(rater, index));
-    double read = ns_seconds();
-#pragma omp parallel for schedule(dynamic) num_threads(rater->device->n_threads)
-    for (int64_t at = 0; at < n; at += NS_BLOCK_ROWS) {
-        taken rows = {.first = first, .at = at, .n = n - at < NS_BLOCK_ROWS ? n - at : NS_BLOCK_ROWS, .counts = counts,
-                      .infinite = infinite, .fingerprint = fingerprint};
-        for (int32_t f = 0; f < model->n_features; f++) /* numbers first: they tell which rows are infinite */
-            if (model->kinds[f] != NS_CATEGORY) take_number(rater, f, index != NULL ? index[f] : -1, &rows);
-        for (int32_t f = 0; f < model->n_features; f++)
-            if (model->kinds[f] == NS_CATEGORY) take_category(rater, f, index != NULL ? index[f] : -1, &rows);
-    }
-    double hashed = ns_seconds();
-    ns_score_slab slab = {.n_rows = n, .columns = rater->pointers, .risk = risk};
-    ns_status status = rater->device->scorer->score_slab(rater->scorer, &slab);
-    rater->seconds.read += read - start;
-    rater->seconds.hash += hashed - read;
-    rater->seconds.score += ns_seconds() - hashed;
-    return status;
+    NS_TRY(ns_rater_read(rater, first, n, NULL, 0));
+    return ns_rater_rate(rater, first, n, counts, fingerprint, index, risk, infinite);
 }
 
 ns_rater_seconds ns_rater_took(const ns_rater *rater)

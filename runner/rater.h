@@ -53,7 +53,17 @@ int64_t *ns_rater_unknown(ns_rater *rater, int32_t feature);
 ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
                          const int32_t *index, float *risk, uint8_t *infinite);
 
-/* Seconds that all calls of ns_rater_score took so far: reading and decoding the features; hashing their cells and mapping
+/*
+ * The two halves of ns_rater_score, for a caller that has something to do between them: first the features' cells are read, then
+ * they are rated, once (the cells are spent by it).
+ *   beside  in  [n_beside] columns that are read at the same time, into the caller's memory
+ * Local. NS_EFORMAT: cannot be read. NS_ENOMEM.
+ */
+ns_status ns_rater_read(ns_rater *rater, int64_t first, int64_t n, const ns_column_read *beside, int32_t n_beside);
+ns_status ns_rater_rate(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
+                        const int32_t *index, float *risk, uint8_t *infinite);
+
+/* Seconds that all calls of ns_rater_score and its halves took so far: reading and decoding the features; hashing their cells and mapping
    levels; binning and scoring. */
 typedef struct ns_rater_seconds {
     double read, hash, score;

@@ -1,7 +1,16 @@
 #include "runner/score_output.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The work beside: HDF5 is left alone (data/scores.h). */
+static ns_status write_block(void *context)
+{
+    ns_score_output *out = context;
+    NS_TRY(ns_scores_writer_append(out->writer, &out->block));
+    return out->csv != NULL ? ns_score_csv_add(out->csv, &out->block) : NS_OK;
+}
 
 ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char *path, const char *csv, const char *as_of)
 {
@@ -25,7 +34,8 @@ ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char
                              .id_bytes = night->id_bytes > 0 ? night->id_bytes : 1, .name = ns_job_text(night->bundle->job, "name"),
                              .version = "", .bundle_id = night->bundle->id, .as_of = as_of, .keep = keep, .n_keep = night->n_keep};
     NS_TRY(ns_scores_writer_open(&out->writer, &setup));
-    return csv != NULL ? ns_score_csv_open(&out->csv, csv, &setup) : NS_OK;
+    if (csv != NULL) NS_TRY(ns_score_csv_open(&out->csv, csv, &setup));
+    return ns_beside_open(&out->writing, write_block, out, omp_get_max_threads() == 1);
 }
 
 static ns_status read_kept(ns_score_output *out, int32_t i, int64_t first, int64_t n)
@@ -44,30 +54,40 @@ static ns_status read_kept(ns_score_output *out, int32_t i, int64_t first, int64
     return ns_cohort_read_id_text(cohort, column, first, n, &out->keep_texts[i]);
 }
 
-ns_status ns_score_output_take(void *context, int64_t first, int64_t n, const uint8_t *status, const float *risk)
+/* The ids of rows, from the night or, where another rank had them, read here. */
+static ns_status take_ids(ns_score_output *out, const ns_night_rows *rows, ns_scores_block *block)
+{
+    ns_night *night = out->night;
+    block->id_int = rows->id_int;
+    block->id_text = rows->id_text;
+    block->id_word = rows->id_word;
+    if (block->id_int != NULL || block->id_text != NULL) return NS_OK;
+    if (night->id >= 0 && ns_cohort_column(night->cohort, night->id)->is_text) {
+        ns_texts_clear(&out->id_texts);
+        block->id_text = &out->id_texts;
+        return ns_cohort_read_id_text(night->cohort, night->id, rows->first, rows->n, &out->id_texts);
+    }
+    block->id_int = out->id_ints;
+    if (night->id >= 0) return ns_cohort_read_id_int(night->cohort, night->id, rows->first, rows->n, out->id_ints);
+    for (int64_t i = 0; i < rows->n; i++) out->id_ints[i] = rows->first + i;
+    return NS_OK;
+}
+
+ns_status ns_score_output_take(void *context, const ns_night_rows *rows)
 {
     ns_score_output *out = context;
     ns_night *night = out->night;
-    const void *keep[NS_MOST_KEEP];
-    ns_scores_block block = {.n_rows = n, .status = status, .risk = risk, .keep = keep};
-    if (night->id < 0) {
-        for (int64_t i = 0; i < n; i++) out->id_ints[i] = first + i;
-        block.id_int = out->id_ints;
-    } else if (ns_cohort_column(night->cohort, night->id)->is_text) {
-        ns_texts_clear(&out->id_texts);
-        NS_TRY(ns_cohort_read_id_text(night->cohort, night->id, first, n, &out->id_texts));
-        block.id_text = &out->id_texts;
-    } else {
-        NS_TRY(ns_cohort_read_id_int(night->cohort, night->id, first, n, out->id_ints));
-        block.id_int = out->id_ints;
-    }
+    NS_TRY(ns_beside_wait(out->writing));
+    if (rows == NULL) return NS_OK;
+    out->block = (ns_scores_block){.n_rows = rows->n, .status = rows->status, .risk = rows->risk, .keep = out->keep};
+    NS_TRY(take_ids(out, rows, &out->block));
     for (int32_t i = 0; i < night->n_keep; i++) {
-        NS_TRY(read_kept(out, i, first, n));
+        NS_TRY(read_kept(out, i, rows->first, rows->n));
         const ns_column *column = ns_cohort_column(night->cohort, night->keep[i]);
-        keep[i] = column->kind == NS_COL_ID && column->is_text ? (const void *)&out->keep_texts[i] : out->cells[i];
+        out->keep[i] = column->kind == NS_COL_ID && column->is_text ? (const void *)&out->keep_texts[i] : out->cells[i];
     }
-    NS_TRY(ns_scores_writer_append(out->writer, &block));
-    return out->csv != NULL ? ns_score_csv_add(out->csv, &block) : NS_OK;
+    ns_beside_start(out->writing);
+    return NS_OK;
 }
 
 ns_status ns_score_output_finish(ns_score_output *out, char content[65])
@@ -77,6 +97,7 @@ ns_status ns_score_output_finish(ns_score_output *out, char content[65])
 
 void ns_score_output_close(ns_score_output *out)
 {
+    ns_beside_close(&out->writing);
     ns_scores_writer_close(&out->writer);
     ns_score_csv_close(&out->csv);
     for (int32_t i = 0; i < NS_MOST_KEEP; i++) {

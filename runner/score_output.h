@@ -3,6 +3,7 @@
 /* A night's rows on their way into a score file, and a CSV beside it: ids and kept columns are read beside the risks. Rank 0
    only; local. */
 #include "data/scores.h"
+#include "runner/beside.h"
 #include "runner/night.h"
 #include "runner/night_job.h"
 #include "runner/score_csv.h"
@@ -14,6 +15,9 @@ typedef struct ns_score_output {
     void *cells[NS_MOST_KEEP];/* one slab of each kept column */
     ns_texts keep_texts[NS_MOST_KEEP], id_texts;
     int64_t *id_ints;
+    const void *keep[NS_MOST_KEEP];
+    ns_scores_block block;    /* being written, on a thread of its own where the process has several */
+    ns_beside *writing;
 } ns_score_output;
 
 /*
@@ -24,8 +28,8 @@ typedef struct ns_score_output {
  */
 ns_status ns_score_output_open(ns_score_output *out, ns_night *night, const char *path, const char *csv, const char *as_of);
 
-/* An ns_night_take: context is the ns_score_output. NS_EIO, NS_EFORMAT. */
-ns_status ns_score_output_take(void *context, int64_t first, int64_t n, const uint8_t *status, const float *risk);
+/* An ns_night_take: context is the ns_score_output. NS_EIO, NS_EFORMAT; a failure to write may be told by the next call. */
+ns_status ns_score_output_take(void *context, const ns_night_rows *rows);
 
 /* See ns_scores_writer_finish; the CSV is finished by itself (ns_score_csv_finish). */
 ns_status ns_score_output_finish(ns_score_output *out, char content[65]);

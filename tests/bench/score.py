@@ -110,21 +110,22 @@ def run_peer(a):
     x, _, _ = read_table(path)
     predict = predictor(a.peer, a, x.shape[1])
     predict(x[:1000])
-    memory, whole = [], []
+    memory, whole, cpu = [], [], []
     for run in range(a.runs + 1):
         begin = time.monotonic()
         predict(x)
         memory.append(time.monotonic() - begin)
     del x
     for run in range(0 if a.no_file else a.runs):
-        begin = time.monotonic()
+        begin, begin_cpu = time.monotonic(), time.process_time()
         rows, _, ids = read_table(path)
         risk = predict(rows)
         with h5py.File(f"{a.folder}/peer.h5", "w") as file:
             file["id"] = ids
             file["risk"] = risk[0][:, 1] if isinstance(risk, list) else risk.reshape(-1)
         whole.append(time.monotonic() - begin)
-    print(json.dumps({"memory": memory[1:], "file": whole}))
+        cpu.append(time.process_time() - begin_cpu)
+    print(json.dumps({"memory": memory[1:], "file": whole, "cpu": cpu}))
 
 
 # --- ours -------------------------------------------------------------------------------------------------------------------
@@ -152,16 +153,18 @@ def nightshift(a, *words):
 
 
 def run_ours(a, folder, n_trees, n_threads):
-    words = [f"{a.build}/tests/bench/bench_scoring", f"{folder}/run{n_trees}/bundle", f"{folder}/tonight.h5", str(n_threads), str(a.runs)]
-    out = {"memory": json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)["seconds"], "file": []}
+    words = [f"{a.build}/tests/bench/bench_scoring", f"{folder}/run{n_trees}/bundle", f"{folder}/tonight.h5", str(n_threads), "1"]
+    out = {"memory": json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)["seconds"], "file": [], "cpu": []}
     path = job(a, folder, n_trees, n_threads)
-    for _ in range(0 if a.no_file else a.runs):
+    if not a.no_file:
         for name in os.listdir(folder):
             if name.startswith("scores.h5"):
                 os.remove(f"{folder}/{name}")
-        begin = time.monotonic()
+        begin, before = time.monotonic(), os.times()
         nightshift(a, "score", path)
+        after = os.times()
         out["file"].append(time.monotonic() - begin)
+        out["cpu"].append(after.children_user + after.children_system - before.children_user - before.children_system)
     return out
 
 
@@ -170,7 +173,7 @@ def run_ours(a, folder, n_trees, n_threads):
 
 def call_self(a, folder, n_trees, *words):
     out = subprocess.run([sys.executable, __file__, a.build, "--folder", folder, "--n-trees", str(n_trees), "--leaves", str(a.leaves),
-                          "--runs", str(a.runs), *(["--no-file"] if a.no_file else []), *words], capture_output=True, text=True)
+                          "--runs", "1", *(["--no-file"] if a.no_file else []), *words], capture_output=True, text=True)
     if out.returncode != 0:
         print(f"{' '.join(words)}: left out: {out.stderr.strip().splitlines()[-1][:150]}", file=sys.stderr)
         return None
@@ -188,14 +191,27 @@ def times(values, ours):
 def measure(a, folder, n_trees):
     nightshift(a, "train", job(a, folder, n_trees, 2))
     call_self(a, folder, n_trees, "--fit")
-    print(f"\n{n_trees} trees of {a.leaves} leaves, {a.rows} rows\n{'threads':>7} {'':16}{'from memory':>22}{'x ours':>8}{'file to file':>24}{'x ours':>8}")
+    print(f"\n{n_trees} trees of {a.leaves} leaves, {a.rows} rows\n{'threads':>7} {'':16}{'from memory':>22}{'x ours':>8}{'file to file':>24}{'x ours':>8}"
+          f"{'of it processor':>24}{'x ours':>8}")
     for n_threads in a.threads:
-        ours = run_ours(a, folder, n_trees, n_threads)
-        for peer in ["nightshift", *a.peers]:
-            r = ours if peer == "nightshift" else call_self(a, folder, n_trees, "--peer", peer, "--n-threads", str(n_threads))
+        found = {}
+        for _ in range(a.runs):  # a busy minute meets them all
+            for way in ["nightshift", *a.peers]:
+                if way in found and found[way] is None:
+                    continue
+                r = run_ours(a, folder, n_trees, n_threads) if way == "nightshift" else \
+                    call_self(a, folder, n_trees, "--peer", way, "--n-threads", str(n_threads))
+                known = found.setdefault(way, {"memory": [], "file": [], "cpu": []})
+                if r is None:
+                    found[way] = None
+                else:
+                    for key in known:
+                        known[key] += r[key]
+        ours = found["nightshift"]
+        for way, r in found.items():
             if r is not None:
-                print(f"{n_threads:>7} {peer:16}{shown(r['memory']):>22}{times(r['memory'], ours['memory']):>8}"
-                      f"{shown(r['file']):>24}{times(r['file'], ours['file']):>8}", flush=True)
+                print(f"{n_threads:>7} {way:16}{shown(r['memory']):>22}{times(r['memory'], ours['memory']):>8}{shown(r['file']):>24}"
+                      f"{times(r['file'], ours['file']):>8}{shown(r['cpu']):>24}{times(r['cpu'], ours['cpu']):>8}", flush=True)
 
 
 def main():
