@@ -203,6 +203,17 @@ char *ns_log_value(char *out, size_t size, const char *text)
     return out;
 }
 
+void ns_log_from_any(ns_log_level level, const char *event, const char *format, ...)
+{
+    char pairs[PAIRS], ts[21];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(pairs, sizeof pairs, format, arguments);
+    va_end(arguments);
+    ns_line_clean(pairs);
+    write_line(level, ns_utc_now(ts), event, pairs);
+}
+
 void ns_log_event(ns_log_level level, const char *event, const char *format, ...)
 {
     if (!the_log.setup.speaks || (the_log.setup.quiet && level == NS_LOG_INFO)) return;

@@ -37,6 +37,9 @@ void ns_log_settle(void);
 void ns_log_event(ns_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same from any rank and thread, at once: for what rank 0 may be unable to say. */
+void ns_log_from_any(ns_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* text as a value for ns_log_event: in quotes, with \" and \\ where needed, cut to size bytes. Returns out.
  */
 char *ns_log_value(char *out, size_t size, const char *text);

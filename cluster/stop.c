@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cluster/watchdog.h"
+
 /* `timeout` and signals to process groups deliver one request twice within microseconds: what comes sooner
    than this after the first is the same request. */
 static const int64_t SAME_REQUEST_NS = 500 * 1000 * 1000;
@@ -40,11 +42,13 @@ void ns_stop_listen(void)
 
 bool ns_stop_asked(void)
 {
+    ns_watchdog_sign();
     return asked != 0;
 }
 
 ns_status ns_stop_check(void)
 {
+    ns_watchdog_sign();
     if (asked == 0) return NS_OK;
     return ns_fail(NS_ESTOPPED, "stopped on request; run the same command again");
 }

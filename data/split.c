@@ -16,12 +16,18 @@ static bool is_below(uint64_t u, double fraction)
     return limit >= 18446744073709551616.0 || u < (uint64_t)limit;
 }
 
-static ns_part part_of(const ns_split *split, const uint8_t *key, size_t n_bytes)
+static uint64_t word_of(const uint8_t *key, size_t n_bytes)
 {
     uint8_t digest[32];
     ns_blake2b(digest, key, n_bytes);
     uint64_t u = 0;
     for (int i = 7; i >= 0; i--) u = u << 8 | digest[i];
+    return u;
+}
+
+static ns_part part_of(const ns_split *split, const uint8_t *key, size_t n_bytes)
+{
+    uint64_t u = word_of(key, n_bytes);
     if (is_below(u, split->train)) return NS_PART_TRAIN;
     if (is_below(u, split->train + split->valid)) return NS_PART_VALID;
     /* 0.7 + 0.1 + 0.2 is 1 only nearly: what rounding leaves over is never given to a part of size 0 */
@@ -45,6 +51,26 @@ ns_part ns_split_by_row(const ns_split *split, int64_t row_number)
     store(key, split->seed);
     store(key + 8, (uint64_t)row_number);
     return part_of(split, key, sizeof key);
+}
+
+int32_t ns_split_fold(uint64_t seed, int32_t n_folds, ns_hash128 group, int64_t row_number)
+{
+    static const uint64_t fold = UINT64_C(0x646c6f66);
+    uint8_t key[32];
+    size_t n_bytes = 24;
+    store(key, seed);
+    if (group.hi == 0 && group.lo == 0) {
+        store(key + 8, (uint64_t)row_number);
+        store(key + 16, fold);
+    } else {
+        store(key + 8, group.hi);
+        store(key + 16, group.lo);
+        store(key + 24, fold);
+        n_bytes = 32;
+    }
+    /* the high half of a product of 64 and 31 bits, from two that fit */
+    uint64_t u = word_of(key, n_bytes), n = (uint64_t)n_folds;
+    return (int32_t)(((u >> 32) * n + ((u & 0xffffffff) * n >> 32)) >> 32);
 }
 
 /* Whether an outcome that may take `window` seconds is known before `end`. Subtracted from the end, which is a date that

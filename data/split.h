@@ -22,6 +22,14 @@ typedef struct ns_split {
 ns_part ns_split_by_group(const ns_split *split, ns_hash128 group, int64_t row_number);
 ns_part ns_split_by_row(const ns_split *split, int64_t row_number);
 
+/*
+ * The fold of a row, 0 to n_folds - 1, for cross-validation: floor(u * n_folds / 2^64), u as above but of the words
+ *   seed, hash.hi, hash.lo, FOLD (32 bytes), and for a missing group (0, 0) seed, global row number, FOLD (24 bytes)
+ * with FOLD = 0x646c6f66, "fold" as ASCII: so folds do not follow the parts.
+ *   n_folds  in  >= 1
+ */
+int32_t ns_split_fold(uint64_t seed, int32_t n_folds, ns_hash128 group, int64_t row_number);
+
 /* A date that is not set: nothing begins or ends there. */
 #define NS_TIME_NEVER INT64_MAX
 

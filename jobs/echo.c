@@ -11,6 +11,8 @@
 #include "jobs/words.h"
 #include "jobs/yaml.h"
 
+enum { KEY_ROOM = 128 };
+
 /* Ours reads every value as text; other readers of YAML take these words for something else. */
 static bool is_bare(const char *text)
 {
@@ -121,22 +123,58 @@ static void write_key(ns_page *page, const char *key, const char *previous)
     }
 }
 
+/* What a sweep tries; numbers were read, and are written, without quotes. */
+static void write_axis(ns_page *page, const ns_sweep_axis *axis)
+{
+    const ns_option *option = &ns_options[axis->option];
+    char number[NS_NUMBER_ROOM];
+    bool is_number = option->kind == NS_OPT_INTEGER || option->kind == NS_OPT_NUMBER;
+    ns_page_add(page, "[");
+    for (int64_t i = 0; i < axis->n_words; i++) {
+        ns_page_add(page, "%s", i == 0 ? "" : ", ");
+        if (is_number || option->kind == NS_OPT_FLAG) ns_page_add(page, "%s", axis->words[i]);
+        else write_text(page, axis->words[i]);
+    }
+    for (int i = 0; axis->is_range && i < 2; i++) {
+        ns_number_write(number, i == 0 ? axis->least : axis->most);
+        ns_page_add(page, "%s%s", i == 0 ? "" : ", ", number);
+    }
+    ns_page_add(page, "%s]\n", axis->is_log ? ", log" : "");
+}
+
+/* The axes of one section of a sweep; previous is the key before them, and becomes the last of theirs. */
+static void write_axes(ns_page *page, const ns_job *job, bool is_random, char previous[KEY_ROOM])
+{
+    for (int32_t i = 0; i < job->n_axes; i++) {
+        char key[KEY_ROOM];
+        if (job->axes[i].is_random != is_random) continue;
+        snprintf(key, sizeof key, "sweep.%s.%s", is_random ? "random" : "grid", ns_options[job->axes[i].option].key);
+        write_key(page, key, previous);
+        write_axis(page, &job->axes[i]);
+        snprintf(previous, KEY_ROOM, "%s", key);
+    }
+}
+
 ns_status ns_job_echo(char **out, const ns_job *job, ns_echo what)
 {
     ns_page page = {0};
-    const char *previous = "";
+    char previous[KEY_ROOM] = "";
     for (int32_t i = 0; i < ns_n_options; i++) {
         const job_slot *slot = &job->slots[i];
+        bool ends_sweep = strcmp(ns_options[i].key, "sweep.random.members") == 0; /* the last of its rows: sections stay together */
+        if (ends_sweep && what == NS_ECHO_ALL) {
+            write_axes(&page, job, false, previous);
+            if (!slot->set) write_axes(&page, job, true, previous);
+        }
         if (!slot->set || (what == NS_ECHO_BUNDLE && !(ns_options[i].flags & NS_OPT_BUNDLE))) continue;
         write_key(&page, ns_options[i].key, previous);
         write_value(&page, &ns_options[i], &slot->value);
         ns_page_add(&page, "\n");
-        previous = ns_options[i].key;
+        snprintf(previous, sizeof previous, "%s", ns_options[i].key);
+        if (ends_sweep) write_axes(&page, job, true, previous);
     }
     return ns_page_take(&page, out);
 }
-
-enum { KEY_ROOM = 128 };
 
 static void join(char key[KEY_ROOM], const ns_yaml_entry *entry)
 {

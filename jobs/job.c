@@ -63,6 +63,8 @@ void ns_job_destroy(ns_job **job)
         ns_value_clear(&(*job)->slots[i].value);
         free((*job)->slots[i].place);
     }
+    for (int32_t i = 0; i < (*job)->n_axes; i++) ns_sweep_axis_clear(&(*job)->axes[i]);
+    free((*job)->axes);
     free((*job)->slots);
     free((*job)->folder);
     free(*job);

@@ -152,12 +152,25 @@ static ns_status check_times(ns_job *job, ns_problems *problems)
     return check_window(job, problems);
 }
 
+static ns_status check_fold(ns_job *job, ns_problems *problems)
+{
+    static const char *const keys[] = {"data.split.by", "data.split.folds", "data.split.fold"};
+    const job_slot *folds = slot_of(job, keys[1]), *fold = slot_of(job, keys[2]);
+    if (is_broken(job, keys, sizeof keys / sizeof *keys)) return NS_OK;
+    if (folds->given && !fold->given) return note(job, problems, keys[1], "needs data.split.fold, which of them is the validation part");
+    if (fold->given && !folds->given) return note(job, problems, keys[2], "needs data.split.folds, how many there are");
+    if (!fold->given) return NS_OK;
+    if (is_split_by(job, "time")) return note(job, problems, keys[1], "is not used with data.split.by: time; folds would learn from later rows");
+    if (fold->value.integer > folds->value.integer) return note(job, problems, keys[2], "is above data.split.folds");
+    return NS_OK;
+}
+
 static ns_status check_stopping(ns_job *job, ns_problems *problems)
 {
     static const char *const keys[] = {"train.stop_after", "data.split.valid", "data.split.train",
                                        "data.split.test", "data.split.by"};
     if (is_broken(job, keys, sizeof keys / sizeof *keys)) return NS_OK;
-    if (is_split_by(job, "column")) return NS_OK; /* only the cohort can tell */
+    if (is_split_by(job, "column") || given(job, "data.split.folds") || given(job, "sweep.folds")) return NS_OK; /* only the cohort can tell */
     if (is_split_by(job, "time")) {
         if (slot_of(job, "train.stop_after")->value.integer == 0 || given(job, "data.split.valid_from") ||
             slot_of(job, "data.split.valid_from")->broken)
@@ -183,7 +196,9 @@ ns_status ns_job_cross_check(ns_job *job, ns_problems *problems)
     NS_TRY(check_shares(job, problems));
     NS_TRY(check_split(job, problems));
     NS_TRY(check_times(job, problems));
+    NS_TRY(check_fold(job, problems));
     NS_TRY(check_stopping(job, problems));
     NS_TRY(check_label(job, problems));
-    return ns_job_check_objective(job, problems);
+    NS_TRY(ns_job_check_objective(job, problems));
+    return ns_job_check_sweep(job, problems);
 }

@@ -66,17 +66,19 @@ static const char *last_part(const char *key)
     return dot == NULL ? key : dot + 1;
 }
 
-/* A key in the wrong section is near too: the last part alone counts, one worse than a slip of the same size.
+/* A key in the wrong section is near too: the last part alone counts, one worse than a slip of the same size. Of equally near ones
+   the one that is nearer as a whole.
  */
 static const char *nearest_key(const char *key)
 {
-    int32_t best = INT32_MAX, row = 0;
+    int32_t best = INT32_MAX, best_whole = INT32_MAX, row = 0;
     for (int32_t i = 0; i < ns_n_options; i++) {
         int32_t whole = ns_distance(key, ns_options[i].key);
         int32_t last = ns_distance(last_part(key), last_part(ns_options[i].key)) + 1;
         int32_t distance = whole < last ? whole : last;
-        if (distance < best) {
+        if (distance < best || (distance == best && whole < best_whole)) {
             best = distance;
+            best_whole = whole;
             row = i;
         }
     }
@@ -96,7 +98,9 @@ static ns_status note_unknown(reading *r, const char *key, const ns_yaml_entry *
             return note(r, entry->line, ns_options[i].key, "is a value, not a section");
     }
     char what[300];
-    snprintf(what, sizeof what, "unknown key; the nearest is %s", nearest_key(key));
+    const char *rest = is_within(key, "sweep") ? strchr(key + sizeof "sweep", '.') : NULL; /* options stand below this word */
+    bool near_grid = rest != NULL && ns_distance(key, "sweep.grid") <= ns_distance(key, "sweep.random");
+    snprintf(what, sizeof what, "unknown key; the nearest is %s", rest == NULL ? nearest_key(key) : near_grid ? "sweep.grid" : "sweep.random");
     return note(r, entry->line, key, what);
 }
 
@@ -190,6 +194,34 @@ static ns_status take(reading *r, int32_t row, const ns_yaml_entry *entry)
     return slot->place == NULL ? no_memory() : NS_OK;
 }
 
+/* The same for what a sweep tries, which is no row of the table. */
+static ns_status take_axis(reading *r, const char *key, const ns_yaml_entry *entry)
+{
+    if (r->layer->kind == LAYER_SITE) return note(r, entry->line, key, "cannot stand in a site file, only in a job file");
+    ns_sweep_axis axis;
+    ns_yaml_problem problem;
+    ns_status status = ns_sweep_axis_read(&axis, key, entry, &problem);
+    if (status == NS_EINVAL) {
+        r->job->axis_broken = true;
+        return note(r, r->layer->kind == LAYER_SET ? entry->line : problem.line, key, problem.message);
+    }
+    if (status != NS_OK || axis.option < 0) return status;
+    char place[MOST_PLACE];
+    write_place(place, r->layer, entry->line);
+    axis.source = (int32_t)r->layer->kind;
+    axis.line = entry->line;
+    axis.place = strdup(place);
+    if (axis.place != NULL) return ns_sweep_put(r->job, &axis);
+    ns_sweep_axis_clear(&axis);
+    return no_memory();
+}
+
+/* Options that a sweep names may stand with their dots, as they do on the command line. */
+static bool may_have_dots(const ns_yaml_entry *entry, int32_t i)
+{
+    return i >= 2 && strcmp(entry->keys[0], "sweep") == 0;
+}
+
 static ns_status take_entry(reading *r, const ns_yaml_entry *entry)
 {
     char key[MOST_KEY];
@@ -202,13 +234,14 @@ static ns_status take_entry(reading *r, const ns_yaml_entry *entry)
                     "expected sections with keys, such as 'model:' with 'rounds: 500' below it");
     }
     for (int32_t i = 0; i < entry->n_keys; i++) {
-        if (strchr(entry->keys[i], '.') != NULL)
+        if (strchr(entry->keys[i], '.') != NULL && !may_have_dots(entry, i))
             return note(r, entry->line, entry->keys[i],
                         "a key has no dots in a file: its section goes on a line above it");
         int wrote = snprintf(key + n, sizeof key - n, "%s%s", i == 0 ? "" : ".", entry->keys[i]);
         if (wrote < 0 || (size_t)wrote >= sizeof key - n) break; /* cut: no option's key is as long */
         n += (size_t)wrote;
     }
+    if (ns_sweep_is_axis(key)) return take_axis(r, key, entry);
     int32_t row = ns_option_find(key);
     return row < 0 ? note_unknown(r, key, entry) : take(r, row, entry);
 }
@@ -247,7 +280,9 @@ static ns_status take_set(reading *r, const char *set, int32_t order)
     NS_TRY(read_inline(&yaml, &entry, &scalar, &trimmed, equals + 1));
     entry.line = order;
     int32_t row = ns_option_find(key);
-    ns_status status = row < 0 ? note_unknown(r, key, &entry) : take(r, row, &entry);
+    ns_status status = ns_sweep_is_axis(key) ? take_axis(r, key, &entry)
+                       : row < 0             ? note_unknown(r, key, &entry)
+                                             : take(r, row, &entry);
     free(trimmed);
     ns_yaml_destroy(&yaml);
     return status;

@@ -109,6 +109,36 @@ static const char time_splits[] =
     "  `check` beforehand, together with the rows of each part. A part without rows is exit 3.\n"
     "\n";
 
+static const char sweeps[] =
+    "## Sweeps\n"
+    "\n"
+    "    sweep:\n"
+    "      folds: 5\n"
+    "      seeds: 2\n"
+    "      grid: {model.max_leaves: [15, 31], model.row_sample: [0.7, 1]}\n"
+    "      random: {members: 10, model.l2: [0.1, 10, log], model.min_rows: [5, 50]}\n"
+    "\n"
+    "tries every combination of the grid with each of ten drawn settings, forty settings; each of them on five folds with two seeds, so that "
+    "`nightshift\n"
+    "sweep` trains 400 members. One fold is the validation part, the other four are learned from, and the test part stays what it is "
+    "and chooses\n"
+    "nothing. The setting with the best mean of `sweep.metric` over its members is the best; of equal ones the first.\n"
+    "\n"
+    "- **What may be swept** are options of `model` and `train` that take one number, choice or flag, but not `model.objective` and "
+    "`model.quantile`,\n"
+    "  which change the question. Each value is checked when the job is read. Options stand as `model.max_leaves`, or as sections.\n"
+    "- **`grid`** lists values. **`random`** takes the two ends of a range of numbers, both included, and `log` behind them where "
+    "magnitudes count:\n"
+    "  `[0.001, 0.1, log]`; choices are drawn from their list. Numbers are drawn to four digits. A drawn value depends on `train.seed`, the "
+    "setting's number\n"
+    "  and the option alone, so more settings do not change the first ones.\n"
+    "- **Order.** The grid's options count like the digits of a number, in the order of this page, the last one fastest; then drawn "
+    "settings, seeds, folds.\n"
+    "- A member is what `train` with its settings as `--set` makes, to the byte; `sweep.json` lists them. With `seeds` above 1 they "
+    "hold\n"
+    "  `data.split.seed` as well, so that all have one test part.\n"
+    "\n";
+
 static const char schema_file[] =
     "## The schema file of `import`\n"
     "\n"
@@ -184,7 +214,9 @@ static const char *section_title(const char *section)
         {"train", "how it is learned"},
         {"evaluate", "how good it is"},
         {"score", "a night"},
+        {"sweep", "trying settings"},
         {"run", "where and with what a run works"},
+        {"slurm", "what is asked of Slurm"},
         {"log", "what is told on stderr"},
     };
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
@@ -233,7 +265,7 @@ ns_status ns_job_reference(char **out)
         add_row(&page, &ns_options[i]);
         previous = key;
     }
-    ns_page_add(&page, "%s%s%s", closing, time_splits, schema_file);
+    ns_page_add(&page, "%s%s%s%s", closing, time_splits, sweeps, schema_file);
     return ns_page_take(&page, out);
 }
 

@@ -116,11 +116,11 @@ bool ns_cuts_find(ns_tally *tally, int32_t max_bins, float *cuts, int32_t *n_cut
     return true;
 }
 
-int64_t ns_cuts_memory(int32_t max_bins)
+int64_t ns_cuts_memory(int32_t max_bins, int32_t n_quantiles)
 {
     /* Tables of a step: at most B prefixes where there are no more, else those of the B - 1 ranks floor(j n /
        B), among which are all heavy prefixes (each spans n / B ranks) but the last; later those of the final
        ranks, B - 1 again. */
-    int64_t n_tables = 2 * (int64_t)max_bins;
+    int64_t n_tables = 2 * (int64_t)max_bins + n_quantiles;
     return ns_tally_memory(n_tables, n_tables);
 }

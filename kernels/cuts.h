@@ -29,6 +29,6 @@ enum { NS_MAX_CUTS = 254 };
  */
 bool ns_cuts_find(ns_tally *tally, int32_t max_bins, float *cuts, int32_t *n_cuts);
 
-/* Bytes that the tally of one column can come to hold, at most. */
-int64_t ns_cuts_memory(int32_t max_bins);
+/* Bytes that the tally of one column can come to hold, at most, when it is asked for n_quantiles besides. */
+int64_t ns_cuts_memory(int32_t max_bins, int32_t n_quantiles);
 #endif

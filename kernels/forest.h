@@ -7,13 +7,17 @@
  *   for batches of number features, as many as memory for their floats allows:
  *       repeat  count_slab (every slab of every feature of the batch, training rows)
  *               count_done        sums over ranks; says whether the batch needs another pass
- *   for every feature: bin_slab   (training and validation rows)
+ *   for every feature: bin_slab   (training, validation and held rows)
  *   seal                          rows ready; margins set from trees made earlier (resume) or the base
  *   round, round, …               one tree per output each, with its sums over ranks
- *   read_margins, destroy
+ *   read_margins, read_bins, destroy
  *
- * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows; row_number names
- * each row's global number, the only identity that sampling and rounding use. Results depend on the multiset
+ * Where cuts and bins are known from an earlier forest of the same rows, put_cuts stands for the counting and
+ * bin_slab takes what read_bins gave.
+ *
+ * Local rows: [0, n_train) are training rows, [n_train, n_train + n_valid) validation rows, then n_held rows of
+ * which only the bins are kept; row_number names each row's global number, the only identity that sampling and
+ * rounding use. Results depend on the multiset
  * of (row_number, values, label, weight, set) and the settings alone, never on ranks, threads, order of local
  * rows, slabs or batch.
  *
@@ -72,6 +76,7 @@ typedef struct ns_forest_settings {
 typedef struct ns_forest_plan {
     ns_forest_settings settings;
     int64_t n_train, n_valid; /* this rank's */
+    int64_t n_held;           /* this rank's; no label, weight or row_number is asked of them */
     int64_t n_train_global;   /* over all ranks, > 0 */
     int32_t n_features;
     const ns_feature_kind *kind; /* [n_features] copied */
@@ -81,14 +86,17 @@ typedef struct ns_forest_plan {
                                only, not with multiclass); or NULL for all 0. copied */
     const float *label;     /* [n_train + n_valid] see ns_objective. copied */
     const float *weight;    /* [n_train + n_valid] finite, >= 0, or NULL for 1. copied */
+    const int32_t *percent;      /* [n_percent] ascending, 1..99: quantiles that counting finds on the way. copied */
+    int32_t n_percent;
 } ns_forest_plan;
 
-/* Values of one feature for some rows; exactly one of number and bin is set. Borrowed for the call. */
+/* Values of one feature for some rows; exactly one of number, bin and stored is set. Borrowed for the call. */
 typedef struct ns_slab {
     int32_t feature;
     int64_t first_row, n_rows; /* local rows */
     const float *number; /* [n_rows] NaN is missing, no infinities unless the caller means them as values */
     const int32_t *bin;  /* [n_rows] category bins, see trees.h */
+    const void *stored;  /* [n_rows] bins as read_bins gives them, below the feature's number of bins */
 } ns_slab;
 
 /* What one round gives, the same on every rank. Losses are sums over rows of rne(2^40 * w' * loss /
@@ -124,8 +132,14 @@ typedef struct ns_forest_ops {
        more pass over the same slabs, five at most; those that need none are not counted again. Collective.
        NS_ENOMEM. */
     ns_status (*count_done)(ns_forest *forest, int32_t first, int32_t n, bool *more);
-    /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more). Local. */
+    /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more, or put_cuts). Local;
+       threads of the caller may store different features at once. */
     ns_status (*bin_slab)(ns_forest *forest, const ns_slab *slab);
+    /* Cuts of a number feature that are known already: ascending, n_cuts <= max_bins - 1. Copied. Local. */
+    void (*put_cuts)(ns_forest *forest, int32_t feature, const float *cuts, int32_t n_cuts);
+    /* Bins of local rows [first, first + n), held ones too, as they are stored: uint8_t where the feature has at most
+       NS_BYTE_BINS bins (kernels/bin.h), else uint16_t. Local; threads of the caller may read at once. */
+    void (*read_bins)(const ns_forest *forest, int32_t feature, int64_t first, int64_t n, void *out);
     /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty).
        Collective. NS_ENOMEM. */
     ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
@@ -137,6 +151,9 @@ typedef struct ns_forest_ops {
     /* The cuts of a number feature: *cuts is borrowed until destroy, *n_cuts <= max_bins - 1; 0 for a
      * category. Local. */
     void (*cuts)(const ns_forest *forest, int32_t feature, const float **cuts, int32_t *n_cuts);
+    /* What counting a number feature found: *quantile is [n_percent], as kernels/quantile.h defines them, borrowed until
+       destroy; *n_values the training rows of all ranks that are not NaN. Local. */
+    void (*quantiles)(const ns_forest *forest, int32_t feature, const float **quantile, int64_t *n_values);
     /* Base margins in units of 2^-k: [n_outputs]; and k. Local. */
     void (*base)(const ns_forest *forest, int64_t *base, int32_t *k);
     void (*destroy)(ns_forest **forest);

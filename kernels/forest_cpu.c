@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/forest_state.h"
+#include "kernels/quantile.h"
 #include "kernels/take.h"
 
 /*
@@ -32,7 +33,7 @@ static bool is_wide(const ns_forest_plan *plan, int32_t feature)
 static ns_bins count_columns(const ns_forest_plan *plan)
 {
     ns_bins bins = {
-        .n_rows = plan->n_train + plan->n_valid, .n_train = plan->n_train, .n_features = plan->n_features};
+        .n_rows = plan->n_train + plan->n_valid + plan->n_held, .n_train = plan->n_train, .n_features = plan->n_features};
     for (int32_t i = 0; i < plan->n_features; i++) bins.n_wide += is_wide(plan, i);
     bins.n_bytes = plan->n_features - bins.n_wide;
     bins.n_tiles =
@@ -75,6 +76,9 @@ static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
     f->has_cuts = ns_take(t, features, sizeof *f->has_cuts);
     f->cut = ns_take(t, features, sizeof *f->cut);
     f->n_cuts = ns_take(t, features, sizeof *f->n_cuts);
+    f->percent = ns_take(t, plan->n_percent, sizeof *f->percent);
+    f->quantile = ns_take(t, features * plan->n_percent, sizeof *f->quantile);
+    f->n_values = ns_take(t, features, sizeof *f->n_values);
     f->bins.place = ns_take(t, features, sizeof *f->bins.place);
     f->row_number = ns_take(t, rows, sizeof *f->row_number);
     f->margin = ns_take(t, outputs * rows, sizeof *f->margin);
@@ -91,9 +95,9 @@ static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
     f->g = ns_take(t, plan->n_train, sizeof *f->g);
     f->h = ns_take(t, plan->n_train, sizeof *f->h);
     f->leaf = ns_take(t, rows, sizeof *f->leaf);
-    f->bins.bytes = ns_take(t, f->bins.n_bytes * rows, 1);
+    f->bins.bytes = ns_take(t, f->bins.n_bytes * f->bins.n_rows, 1);
     f->bins.lane = ns_take(t, f->bins.n_bytes, sizeof *f->bins.lane);
-    f->bins.wide = ns_take(t, f->bins.n_wide * rows, sizeof *f->bins.wide);
+    f->bins.wide = ns_take(t, f->bins.n_wide * f->bins.n_rows, sizeof *f->bins.wide);
 }
 
 static void copy_plan(ns_forest *f, const ns_forest_plan *plan)
@@ -108,6 +112,8 @@ static void copy_plan(ns_forest *f, const ns_forest_plan *plan)
         }
         f->bins.place[i] = is_wide(plan, i) ? -1 - wide++ : bytes++;
     }
+    f->n_percent = plan->n_percent;
+    for (int32_t i = 0; i < plan->n_percent; i++) f->percent[i] = plan->percent[i];
     if (f->n_rows == 0) return;
     size_t rows = (size_t)f->n_rows;
     memcpy(f->row_number, plan->row_number, rows * sizeof *f->row_number);
@@ -127,7 +133,8 @@ static void destroy(ns_forest **forest)
                       f->weight,       f->g,          f->h,         f->word,       f->leaf,
                       f->bins.tiles,   f->bins.bytes, f->bins.lane, f->bins.wide,  f->leaf_sums,
                       f->leaf_value,   f->nodes,      f->base,      f->top,        f->norm,
-                      f->class_weight, f->value,      f->monotone,  f->bounds,     f->wanted};
+                      f->class_weight, f->value,      f->monotone,  f->bounds,     f->wanted,
+                      f->percent,      f->quantile,   f->n_values};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     free(f);
     *forest = NULL;
@@ -204,6 +211,16 @@ static bool is_counted(const ns_forest *f, int32_t feature)
     return f->kind[feature] == NS_NUMBER && !f->has_cuts[feature];
 }
 
+/* The quantiles of a counted feature, as far as they are known: the tables of the others are asked for. */
+static bool find_quantiles(ns_forest *f, int32_t feature)
+{
+    int64_t n = f->n_values[feature] = ns_tally_total(f->tally[feature]);
+    bool known = true;
+    for (int32_t i = 0; i < f->n_percent; i++)
+        known &= ns_quantile_at(f->tally[feature], n, f->percent[i], &f->quantile[feature * f->n_percent + i]);
+    return known;
+}
+
 static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
 {
     const ns_link *link = &f->device->link;
@@ -216,7 +233,8 @@ static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
     for (int32_t i = first; i < first + n; i++) {
         if (!is_counted(f, i)) continue;
         ns_tally_collect(f->tally[i], link);
-        if (!ns_cuts_find(f->tally[i], f->settings.max_bins, f->cut[i], &f->n_cuts[i])) {
+        bool has_cuts = ns_cuts_find(f->tally[i], f->settings.max_bins, f->cut[i], &f->n_cuts[i]);
+        if (!find_quantiles(f, i) || !has_cuts) {
             *more = true;
             if (status == NS_OK) status = ns_tally_status(f->tally[i]);
             continue;
@@ -231,8 +249,8 @@ static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
 static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
 {
     int32_t feature = slab->feature;
-    assert(slab->first_row >= 0 && slab->first_row + slab->n_rows <= f->n_rows);
-    assert((slab->number != NULL) == (f->kind[feature] == NS_NUMBER));
+    assert(slab->first_row >= 0 && slab->first_row + slab->n_rows <= f->bins.n_rows);
+    assert(slab->stored != NULL || (slab->number != NULL) == (f->kind[feature] == NS_NUMBER));
     assert(f->kind[feature] == NS_CATEGORY || f->has_cuts[feature]);
     const ns_bin_loops *loops = f->device->loops->bin;
     ns_padded_cuts cuts;
@@ -243,6 +261,14 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
 #pragma omp parallel for num_threads(f->device->n_threads)
     for (int64_t from = 0; from < slab->n_rows; from += NS_FOREST_PIECE) {
         int64_t to = ns_forest_piece_end(from, slab->n_rows);
+        if (slab->stored != NULL) {
+            size_t n = (size_t)(to - from);
+            if (is_byte)
+                memcpy(bytes + from, (const uint8_t *)slab->stored + from, n);
+            else
+                memcpy(wide + from, (const uint16_t *)slab->stored + from, n * sizeof *wide);
+            continue;
+        }
         if (slab->number != NULL) {
             loops->number(&cuts, slab->number + from, to - from, bytes + from, 1);
             continue;
@@ -256,6 +282,24 @@ static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
         }
     }
     return NS_OK;
+}
+
+static void put_cuts(ns_forest *f, int32_t feature, const float *cuts, int32_t n_cuts)
+{
+    assert(f->kind[feature] == NS_NUMBER && n_cuts >= 0 && n_cuts < f->settings.max_bins);
+    for (int32_t i = 0; i < n_cuts; i++) f->cut[feature][i] = cuts[i];
+    f->n_cuts[feature] = n_cuts;
+    f->n_bins[feature] = n_cuts + 2;
+    f->has_cuts[feature] = 1;
+}
+
+static void read_bins(const ns_forest *f, int32_t feature, int64_t first, int64_t n, void *out)
+{
+    assert(first >= 0 && first + n <= f->bins.n_rows);
+    if (f->bins.place[feature] >= 0)
+        memcpy(out, ns_bins_bytes(&f->bins, feature) + first, (size_t)n);
+    else
+        memcpy(out, ns_bins_wide(&f->bins, feature) + first, (size_t)n * sizeof(uint16_t));
 }
 
 static void take_tiles(ns_bins *bins, ns_taker *t)
@@ -346,6 +390,12 @@ static void cuts_of(const ns_forest *f, int32_t feature, const float **cuts, int
     *n_cuts = f->n_cuts[feature];
 }
 
+static void quantiles_of(const ns_forest *f, int32_t feature, const float **quantile, int64_t *n_values)
+{
+    *quantile = f->quantile + (int64_t)feature * f->n_percent;
+    *n_values = f->n_values[feature];
+}
+
 static void base_of(const ns_forest *f, int64_t *base, int32_t *k)
 {
     memcpy(base, f->base, (size_t)f->n_outputs * sizeof *base);
@@ -358,10 +408,13 @@ const ns_forest_ops ns_forest_cpu = {
     .count_slab = count_slab,
     .count_done = count_done,
     .bin_slab = bin_slab,
+    .put_cuts = put_cuts,
+    .read_bins = read_bins,
     .seal = seal,
     .round = ns_forest_round,
     .read_margins = read_margins,
     .cuts = cuts_of,
+    .quantiles = quantiles_of,
     .base = base_of,
     .destroy = destroy,
 };
@@ -387,7 +440,7 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features, i
     if (plan->settings.objective == NS_QUANTILE) counted.n_bytes += ns_residuals_memory(&residuals);
     ns_taker tiles = {.count_only = true};
     take_tiles(&none.bins, &tiles);
-    int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins) + held_until_binned;
+    int64_t counting = n_count_features * ns_cuts_memory(plan->settings.max_bins, plan->n_percent) + held_until_binned;
     int64_t training = ns_grower_memory(&grow) + leaves + tiles.n_bytes;
     /* Counters are given back before seal takes what training needs. */
     return counted.n_bytes + (counting > training ? counting : training);

@@ -14,7 +14,7 @@ enum {
 struct ns_forest {
     ns_device *device;
     ns_forest_settings settings;
-    int64_t n_train, n_valid, n_rows, n_train_global;
+    int64_t n_train, n_valid, n_rows, n_train_global; /* held rows are in bins.n_rows alone */
     int32_t n_features, n_outputs;
 
     ns_feature_kind *kind;
@@ -24,6 +24,9 @@ struct ns_forest {
     uint8_t *has_cuts;         /* [n_features] */
     float (*cut)[NS_MAX_CUTS]; /* [n_features] */
     int32_t *n_cuts;
+    int32_t *percent, n_percent;
+    float *quantile;           /* [n_features][n_percent] */
+    int64_t *n_values;         /* [n_features] */
 
     int64_t *row_number;   /* [n_rows] */
     int64_t *margin;       /* [n_outputs][n_rows] */
@@ -50,6 +53,8 @@ struct ns_forest {
     ns_residuals *residuals; /* quantile */
     int32_t *wanted;         /* [most nodes] quantile: the leaves */
     ns_node *nodes;          /* [max nodes] the tree with its values */
+
+    struct ns_cuda_forest *cuda; /* the cuda backend's, from its seal on; NULL on the cpu */
 };
 
 /* Rows [from, to) of a task. */

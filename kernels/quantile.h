@@ -7,6 +7,7 @@
  */
 #include "kernels/link.h"
 #include "cluster/status.h"
+#include "kernels/tally.h"
 
 /*
  *   values    in   [n] this rank's; NaN is left out
@@ -17,4 +18,7 @@
  */
 ns_status ns_quantiles(const float *values, int64_t n, const int32_t *percent, int32_t n_percent, float *out,
                        int64_t *n_values, const ns_link *link);
+
+/* One of them from a collected tally of n values, NaN where n is 0. False: not yet, as ns_tally_at. Local. */
+bool ns_quantile_at(ns_tally *tally, int64_t n, int32_t percent, float *out);
 #endif

@@ -77,23 +77,89 @@ int64_t ns_tally_total(const ns_tally *tally)
     return tally->top[TOP - 1];
 }
 
-void ns_tally_add(ns_tally *tally, const float *values, int64_t n)
+/*
+ * Values that follow one another are often equal, and an addition waits for the last one to the same counter:
+ * neighbours count in tables of their own. NaN adds 0, since a branch would be guessed wrong for every few of
+ * them. Values come in pieces of at most this many, so that 32 bits hold their counts.
+ */
+enum { APART = 2, PIECE = 1 << 16 };
+
+/* So few values that preparing tables for them would take longer than counting them. */
+enum { FEW = 4096 };
+
+static void add_few(ns_tally *tally, const float *values, int64_t n)
 {
-    if (!tally->top_known) {
-        for (int64_t i = 0; i < n; i++)
-            if (values[i] == values[i]) tally->top[ns_key_of(values[i]) >> 20]++;
-        return;
-    }
     for (int64_t i = 0; i < n; i++) {
         if (values[i] != values[i]) continue;
         uint32_t key = ns_key_of(values[i]);
+        if (!tally->top_known) {
+            tally->top[key >> 20]++;
+            continue;
+        }
         int32_t m = tally->middle_of[key >> 20];
         if (m == NONE) continue;
         uint32_t entry = key >> 10 & (STEP - 1);
         if (m >= tally->middle.fresh) tally->middle.tables[m].count[entry]++;
         int32_t l = tally->low_of[m][entry];
-        if (l >= tally->low.fresh)
-            tally->low.tables[l].count[key & (STEP - 1)]++; /* NONE is below any fresh */
+        if (l >= tally->low.fresh) tally->low.tables[l].count[key & (STEP - 1)]++; /* NONE is below any fresh */
+    }
+}
+
+static void add_top(ns_tally *tally, const float *values, int64_t n)
+{
+    uint32_t count[APART][TOP] = {{0}};
+    int64_t i = 0;
+    for (; i + APART <= n; i += APART)
+        for (int a = 0; a < APART; a++)
+            count[a][ns_key_of(values[i + a]) >> 20] += values[i + a] == values[i + a];
+    for (; i < n; i++) count[0][ns_key_of(values[i]) >> 20] += values[i] == values[i];
+    for (int t = 0; t < TOP; t++)
+        for (int a = 0; a < APART; a++) tally->top[t] += count[a][t];
+}
+
+/*
+ * Keys of NaN (quiet, as ns_key_of makes them) are beyond those of infinities, where no count was and so no
+ * table is. What has no table is counted in one that nobody looks at, again for want of a branch.
+ */
+static void add_middle(ns_tally *tally, const float *values, int64_t n)
+{
+    int64_t unasked[STEP] = {0}, *count[TOP];
+    for (int t = 0; t < TOP; t++) {
+        int32_t m = tally->middle_of[t];
+        count[t] = m >= tally->middle.fresh ? tally->middle.tables[m].count : unasked;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t key = ns_key_of(values[i]);
+        count[key >> 20][key >> 10 & (STEP - 1)]++;
+    }
+}
+
+/* NONE is below any fresh. Without a branch this takes as long: it waits for the tables. */
+static void add_low(ns_tally *tally, const float *values, int64_t n)
+{
+    const int32_t fresh = (int32_t)tally->low.fresh;
+    int32_t unasked[STEP];
+    const int32_t *low_of[TOP];
+    for (int i = 0; i < STEP; i++) unasked[i] = NONE;
+    for (int t = 0; t < TOP; t++) low_of[t] = tally->middle_of[t] == NONE ? unasked : tally->low_of[tally->middle_of[t]];
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t key = ns_key_of(values[i]);
+        int32_t l = low_of[key >> 20][key >> 10 & (STEP - 1)];
+        if (l >= fresh) tally->low.tables[l].count[key & (STEP - 1)]++;
+    }
+}
+
+void ns_tally_add(ns_tally *tally, const float *values, int64_t n)
+{
+    for (int64_t at = 0; at < n; at += PIECE) {
+        int64_t here = n - at < PIECE ? n - at : PIECE;
+        bool middle = tally->middle.fresh < tally->middle.n, low = tally->low.fresh < tally->low.n;
+        if (here < FEW) add_few(tally, values + at, here);
+        else if (!tally->top_known) add_top(tally, values + at, here);
+        else {
+            if (middle) add_middle(tally, values + at, here);
+            if (low) add_low(tally, values + at, here);
+        }
     }
 }
 

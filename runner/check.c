@@ -12,6 +12,7 @@
 #include "runner/context.h"
 #include "runner/models/gbdt.h"
 #include "runner/plan.h"
+#include "runner/sweep_plan.h"
 
 typedef struct check_run {
     ns_context *context;
@@ -116,6 +117,7 @@ static ns_status check_cohort(check_run *run)
 {
     ns_context *context = run->context;
     NS_TRY(ns_plan_train_options(run->job));
+    NS_TRY(ns_agree(context->rank == 0 ? ns_plan_check_cache(run->job) : NS_OK, context->comm));
     NS_TRY(ns_table_open(&run->table, run->job, "data.cohort", NS_TABLE_TRAIN, context->comm));
     ns_forest_settings settings = ns_gbdt_settings(run->job);
     ns_memory_plan memory = ns_plan_memory(&run->table, &settings, context);
@@ -123,6 +125,20 @@ static ns_status check_cohort(check_run *run)
     NS_TRY(ns_table_check_rules(&run->table));
     NS_TRY(ns_plan_check_memory(&run->table, &settings, context));
     return ns_job_given(run->job, "data.split.until") || is_by_time(run->job) ? report_parts(run) : NS_OK;
+}
+
+/* What `sweep` would train. */
+static ns_status check_sweep(check_run *run)
+{
+    ns_sweep_plan plan;
+    ns_status status = ns_sweep_plan_make(&plan, run->job);
+    if (status == NS_OK) {
+        json_object_set_new(run->context->summary, "sweep_members", json_integer(plan.n_members));
+        fprintf(run->context->text, "  sweep     %lld members: %lld settings, %lld seeds, %lld folds, by %s\n", (long long)plan.n_members,
+                (long long)plan.n_settings, (long long)plan.n_seeds, (long long)plan.n_folds, plan.metric);
+    }
+    ns_sweep_plan_forget(&plan);
+    return status;
 }
 
 static void settle_night(void *run, ns_status status)
@@ -140,6 +156,7 @@ static void check_parts_of_job(check_run *run)
     if (status != NS_OK) return;
     bool only_scores = !ns_job_has(run->job, "data.cohort") && ns_job_has(run->job, "score.cohort");
     if (!only_scores) settle(run, ns_agree(check_cohort(run), context->comm));
+    if (ns_sweep_is_asked(run->job)) settle(run, ns_agree(check_sweep(run), context->comm));
     ns_check_night(context, run->job, run->device, settle_night, run);
 }
 

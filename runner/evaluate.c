@@ -136,7 +136,7 @@ static ns_status evaluate(evaluate_run *run)
     NS_TRY(ns_table_read(table, use));
     float *risk = malloc(((size_t)table->n_kept + 1) * (size_t)run->bundle.model->n_outputs * sizeof *risk);
     ns_status status = ns_agree(risk == NULL ? ns_fail(NS_ENOMEM, "no memory for the risks") : NS_OK, comm);
-    if (status == NS_OK) status = ns_table_risks(table, run->bundle.model, run->device, NS_HASH_FEATURES, risk);
+    if (status == NS_OK) status = ns_table_risks(table, run->bundle.model, run->device, risk);
     if (status == NS_OK) status = ns_cohort_check_exact(table->cohort, comm);
     if (status == NS_OK) status = ns_table_fingerprint(table);
     if (status == NS_OK) status = ns_cohort_unchanged(table->cohort, comm);

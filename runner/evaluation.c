@@ -46,7 +46,7 @@ static ns_status rate_slab(ns_table *table, ns_rater *rater, const int32_t *inde
 {
     int32_t n_outputs = ns_rater_n_outputs(rater);
     NS_TRY(ns_stop_check());
-    NS_TRY(ns_rater_score(rater, first, n, NULL, index != NULL ? table->fingerprint : NULL, index, slab_risk, infinite));
+    NS_TRY(ns_rater_score(rater, first, n, NULL, table->fingerprint, index, slab_risk, infinite));
     for (; *k < table->n_kept && table->row[*k] < first + n; (*k)++) {
         int64_t i = table->row[*k] - first;
         if (infinite[i])
@@ -64,8 +64,7 @@ static ns_status rate_shard(ns_table *table, ns_rater *rater, const int32_t *ind
     ns_status status = slab_risk == NULL || infinite == NULL ? ns_fail(NS_ENOMEM, "no memory for a slab of risks") : NS_OK;
     for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += rows) {
         int64_t n = end - at < rows ? end - at : rows;
-        bool any = index != NULL || (k < table->n_kept && table->row[k] < at + n);
-        if (any) status = rate_slab(table, rater, index, at, n, slab_risk, infinite, &k, risk);
+        status = rate_slab(table, rater, index, at, n, slab_risk, infinite, &k, risk);
         ns_log_progress("evaluate", at - table->shard.first_row, table->shard.n_rows, "unit=rows");
     }
     free(slab_risk);
@@ -73,7 +72,7 @@ static ns_status rate_shard(ns_table *table, ns_rater *rater, const int32_t *ind
     return status;
 }
 
-ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device *device, ns_hash_features hash, float *risk)
+ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device *device, float *risk)
 {
     int32_t n = model->n_features;
     int32_t *columns = calloc((size_t)n + 1, sizeof *columns), *index = calloc((size_t)n + 1, sizeof *index);
@@ -87,8 +86,8 @@ ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device 
         bool infinite_ok = strcmp(ns_job_text(table->job, "data.infinite"), "missing") == 0;
         index_features(table, columns, n, index);
         status = ns_rater_create(&rater, model, table->cohort, columns, device, infinite_ok);
-        if (status == NS_OK) status = rate_shard(table, rater, hash == NS_HASH_FEATURES ? index : NULL, risk);
-        if (status == NS_OK && hash == NS_HASH_FEATURES) status = hash_unused(table, columns, n);
+        if (status == NS_OK) status = rate_shard(table, rater, index, risk);
+        if (status == NS_OK) status = hash_unused(table, columns, n);
         status = ns_agree(status, table->comm);
     }
     ns_rater_destroy(&rater);

@@ -9,16 +9,13 @@
 #include "runner/table.h"
 #include "runner/training_data.h"
 
-typedef enum ns_hash_features { NS_HASH_NOT = 0, NS_HASH_FEATURES } ns_hash_features;
-
 /*
- * Risks of the table's kept rows, from its files.
- *   hash  in   NS_HASH_FEATURES: the features' rows are added to the table's fingerprint on the way; features that the
- *              model does not use too
+ * Risks of the table's kept rows, from its files; all features' rows are added to the table's fingerprint on the way, also
+ * those that the model does not use.
  *   risk  out  [table->n_kept][model->n_outputs] risks or predictions
  * Collective. NS_EFORMAT (unreadable, infinite where that is refused, a column that the model needs is absent), NS_ENOMEM.
  */
-ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device *device, ns_hash_features hash, float *risk);
+ns_status ns_table_risks(ns_table *table, const ns_gbdt_model *model, ns_device *device, float *risk);
 
 /*
  * Metrics of one part from its risks: for all rows, and "subgroups" for every level of the job's evaluate.subgroups.

@@ -9,6 +9,7 @@
 #include "cluster/reduce.h"
 #include "data/durable.h"
 #include "runner/training_data.h"
+#include "runner/writable.h"
 
 static ns_status need(const ns_job *job, const char *key)
 {
@@ -38,6 +39,15 @@ ns_status ns_plan_run_path(char **out, const ns_job *job)
     size_t n = strlen(*out);
     while (n > 1 && (*out)[n - 1] == '/') (*out)[--n] = '\0';
     return NS_OK;
+}
+
+ns_status ns_plan_check_cache(const ns_job *job)
+{
+    const char *path = ns_job_text(job, "run.cache");
+    char what[600];
+    if (path == NULL) return NS_OK;
+    snprintf(what, sizeof what, "%.500s: run.cache", ns_job_place(job, "run.cache"));
+    return ns_writable_folder(path, what);
 }
 
 static bool is_same_file(const char *a, const char *b)

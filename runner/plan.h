@@ -12,6 +12,9 @@ ns_status ns_plan_train_options(const ns_job *job);
 /* run.out, or runs/NAME beside the job file. Freed by the caller. NS_ENOMEM. */
 ns_status ns_plan_run_path(char **out, const ns_job *job);
 
+/* run.cache, where the job has it, is a folder that can be written. Local, rank 0. NS_EINVAL with the option's place. NS_ENOMEM. */
+ns_status ns_plan_check_cache(const ns_job *job);
+
 /* PATH.1, or the first number that is free or a second name of the same file: a life that was killed gave it. Freed by the
    caller. NS_ENOMEM. */
 ns_status ns_plan_free_name(char **out, const char *path);

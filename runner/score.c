@@ -8,6 +8,7 @@
 #include "cluster/agree.h"
 #include "cluster/lock.h"
 #include "cluster/log.h"
+#include "cluster/watchdog.h"
 #include "data/durable.h"
 #include "runner/context.h"
 #include "runner/json.h"
@@ -16,6 +17,7 @@
 #include "runner/published.h"
 #include "runner/score_output.h"
 #include "runner/unseen.h"
+#include "runner/used.h"
 #include "runner/writable.h"
 
 typedef struct score_run {
@@ -293,12 +295,31 @@ static ns_status score_night(score_run *run)
         return NS_OK;
     }
     NS_TRY(ns_agree(first ? begin(run) : NS_OK, context->comm));
+    ns_watchdog_phase("prepare", 0);
     NS_TRY(ns_night_prepare(&run->night));
+    ns_watchdog_phase("score", 0);
     const char *as_of = run->plan.as_of != NULL ? run->plan.as_of : "", *csv = run->plan.csv_wanted ? run->plan.csv_temporary : NULL;
     NS_TRY(ns_agree(first ? ns_score_output_open(&run->output, &run->night, run->plan.temporary, csv, as_of) : NS_OK, context->comm));
     NS_TRY(ns_night_score(&run->night, ns_score_output_take, &run->output));
+    ns_watchdog_phase("publish", 0);
     ns_status status = ns_agree(first ? publish(run) : NS_OK, context->comm);
     if (status == NS_OK || status == NS_EHELD) summarise(run, false);
+    return status;
+}
+
+/* What the ranks used, where the night was scored or asked to stop. Collective. */
+static ns_status note_use(score_run *run, ns_status status, json_t **used)
+{
+    const ns_night_seconds *s = &run->night.seconds;
+    if ((status != NS_OK && status != NS_EHELD && status != NS_ESTOPPED) || run->device == NULL) return status;
+    json_t *phases = json_pack("{s:f, s:f, s:f, s:f, s:f}", "prepare", s->prepare, "read", s->read, "hash", s->hash, "score", s->score, "write", s->write);
+    ns_error first = *ns_last_error();
+    ns_status gathered = ns_agree(phases == NULL ? ns_fail(NS_ENOMEM, "no memory for what the night used") : NS_OK, run->context->comm);
+    if (gathered == NS_OK) gathered = ns_used_gather(used, run->context, run->job, run->device, phases);
+    if (*used != NULL && run->record.life != NULL) json_object_set(run->record.life, "used", *used);
+    json_decref(phases);
+    if (status == NS_OK) return gathered;
+    *ns_last_error() = first;
     return status;
 }
 
@@ -332,8 +353,11 @@ static void close_run(score_run *run)
 ns_status ns_verb_score(ns_context *context)
 {
     score_run run = {.context = context};
-    ns_status status = score_night(&run);
+    json_t *used = NULL;
+    ns_status status = note_use(&run, score_night(&run), &used);
     if (context->rank == 0) status = end_life(&run, status);
+    if (context->rank == 0) ns_used_publish(context, run.job, used, ns_exit_code(status));
+    json_decref(used);
     close_run(&run);
     return status;
 }

@@ -271,8 +271,7 @@ typedef struct id_slabs {
     ns_id_reader ids;
 } id_slabs;
 
-/* The first kept row at or after a row. */
-static int64_t kept_from(const ns_table *table, int64_t row)
+int64_t ns_table_kept_from(const ns_table *table, int64_t row)
 {
     int64_t low = 0, high = table->n_kept;
     while (low < high) {
@@ -290,7 +289,7 @@ static ns_status read_slab_ids(void *context, int64_t slab, ns_id_piece *out)
     int64_t at = t->shard.first_row + slab * NS_SLAB_ROWS, n = slab_rows(t->shard, at);
     NS_TRY(ns_id_reader_read(&s->ids, at, n));
     memset(s->ids.use, 0, (size_t)n);
-    for (int64_t k = kept_from(t, at); k < t->n_kept && t->row[k] < at + n; k++) s->ids.use[t->row[k] - at] = 1;
+    for (int64_t k = ns_table_kept_from(t, at); k < t->n_kept && t->row[k] < at + n; k++) s->ids.use[t->row[k] - at] = 1;
     *out = ns_id_reader_piece(&s->ids, slab * NS_SLAB_ROWS, n);
     return NS_OK;
 }

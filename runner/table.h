@@ -72,6 +72,9 @@ ns_status ns_table_check_rules(const ns_table *table);
  */
 ns_status ns_table_read(ns_table *table, ns_table_use use);
 
+/* The first kept row at or after a row of the cohort: an index into the arrays above. Local. */
+int64_t ns_table_kept_from(const ns_table *table, int64_t row);
+
 /* Index of a cohort column among `used`, for the fingerprint; -1: not used. */
 int32_t ns_table_used_index(const ns_table *table, int32_t column);
 

@@ -12,9 +12,11 @@
 #include "cluster/machine.h"
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
+#include "cluster/watchdog.h"
 #include "data/durable.h"
 #include "data/patients.h"
 #include "kernels/numerics.h"
+#include "runner/bin_cache.h"
 #include "runner/context.h"
 #include "runner/evaluation.h"
 #include "runner/identity.h"
@@ -28,6 +30,8 @@
 #include "runner/progress.h"
 #include "runner/run_folder.h"
 #include "runner/training_data.h"
+#include "runner/training_risks.h"
+#include "runner/used.h"
 
 typedef struct train_run {
     ns_context *context;
@@ -45,12 +49,14 @@ typedef struct train_run {
     int64_t n_rounds;          /* asked for */
     int64_t resumed_from;      /* rounds of the checkpoint, -1: none */
     int64_t saved;             /* rounds of the last checkpoint, -1: none */
+    double longest_round, longest_checkpoint; /* seconds: a life in Slurm must be told to stop so much earlier */
     ns_round last;
     json_t *stages;            /* seconds */
     double stage_began;
     json_t *reading;           /* by stage: what this rank read of the cohort */
     ns_reading read_before;
     json_t *metrics, *old_metrics; /* rank 0 */
+    json_t *used;              /* rank 0 */
     char bundle_id[65];
     bool already, replaces_bundle;
     bool begins_anew;          /* rank 0: --restart, and there is a run to set aside */
@@ -91,6 +97,7 @@ static ns_status start(train_run *run)
     ns_status status = ns_job_echo(&run->echo, run->job, NS_ECHO_BUNDLE);
     if (status == NS_OK) status = ns_plan_run_path(&run->path, run->job);
     if (status == NS_OK) status = ns_trees_create(&run->trees);
+    if (status == NS_OK && context->rank == 0) status = ns_plan_check_cache(run->job);
     if (status == NS_OK && context->rank == 0) {
         run->begins_anew = ns_args_value(context->args, "--restart") != NULL && ns_path_exists(run->path);
         status = ns_run_folder_open(&run->folder, run->path, context->life);
@@ -282,10 +289,18 @@ static ns_status save_here(train_run *run)
     return status;
 }
 
+static void keep_longest(double *longest, double seconds)
+{
+    if (seconds > *longest) *longest = seconds;
+}
+
 static ns_status save(train_run *run)
 {
     if (run->saved == run->progress.n_rounds) return NS_OK;
+    ns_watchdog_phase("checkpoint", run->progress.n_rounds);
+    double began = ns_seconds();
     NS_TRY(ns_agree(run->context->rank == 0 ? save_here(run) : NS_OK, run->context->comm));
+    keep_longest(&run->longest_checkpoint, ns_seconds() - began);
     run->saved = run->progress.n_rounds;
     return NS_OK;
 }
@@ -330,11 +345,13 @@ static ns_status train_rounds(train_run *run)
     double every = ns_job_number(run->job, "run.checkpoint_every"), saved_at = ns_seconds(), flushed_at = saved_at;
     while (run->progress.n_rounds < run->n_rounds && !ns_progress_exhausted(&run->progress)) {
         double began = ns_seconds();
+        ns_watchdog_phase("round", run->progress.n_rounds);
         NS_TRY(ns_agree(run->device->forest->round(run->data.forest, run->progress.n_rounds, run->trees, &run->last), context->comm));
         ns_i128 value;
         NS_TRY(stop_value(run, &value));
         ns_progress_note(&run->progress, value);
         double now = ns_seconds();
+        keep_longest(&run->longest_round, now - began);
         ns_status status = NS_OK;
         if (context->rank == 0) {
             status = log_round(run, now - began);
@@ -426,7 +443,7 @@ static ns_status finish(train_run *run)
         status = ns_gbdt_assemble(&model, table, run->device, run->data.forest, run->trees, ns_progress_bundle_rounds(&run->progress));
     status = ns_agree(status, context->comm);
     if (status == NS_OK)
-        status = ns_table_risks(table, model, run->device, NS_HASH_NOT, risk);
+        status = ns_training_risks(&run->data, table, model, risk);
     if (status == NS_OK && table->n_part_global[NS_PART_VALID] > 0) status = ns_table_metrics(&valid, table, risk, NS_PART_VALID);
     if (status == NS_OK && table->n_part_global[NS_PART_TEST] > 0) status = ns_table_metrics(&test, table, risk, NS_PART_TEST);
     if (status == NS_OK) status = ns_profile_of(&profile, table, &run->data, risk);
@@ -537,9 +554,11 @@ static ns_status train(train_run *run)
     ns_context *context = run->context;
     NS_TRY(start(run));
     NS_TRY(ns_context_device(&run->device, context, run->job));
+    ns_watchdog_phase("open", 0);
     NS_TRY(ns_table_open(&run->table, run->job, "data.cohort", NS_TABLE_TRAIN, context->comm));
     NS_TRY(ns_plan_check_memory(&run->table, &run->settings, context));
     NS_TRY(ns_agree(run->begins_anew ? NS_OK : describe_life(run), context->comm));
+    ns_watchdog_phase("rows", 0);
     NS_TRY(ns_table_read(&run->table, NS_TABLE_TRAIN));
     ns_log_event(NS_LOG_INFO, "table", "rows=%lld kept=%lld outside=%lld without_label=%lld train=%lld valid=%lld test=%lld features=%d",
            (long long)run->table.n_rows_global, (long long)run->table.n_kept_global, (long long)run->table.n_outside_global,
@@ -550,6 +569,7 @@ static ns_status train(train_run *run)
     NS_TRY(check_classes(run));
     NS_TRY(check_weights(run));
     if (run->table.objective == NS_MULTICLASS) NS_TRY(ns_plan_check_memory(&run->table, &run->settings, context)); /* now that classes are known */
+    ns_watchdog_phase("read", 0);
     NS_TRY(ns_training_data_load(&run->data, &run->table, run->device, &run->settings));
     end_stage(run, "read");
     NS_TRY(ns_agree(run->begins_anew ? begin_anew(run) : NS_OK, context->comm));
@@ -559,6 +579,7 @@ static ns_status train(train_run *run)
     NS_TRY(ns_agree(run->device->forest->seal(run->data.forest, run->trees), context->comm));
     NS_TRY(train_rounds(run));
     end_stage(run, "train");
+    ns_watchdog_phase("finish", run->progress.n_rounds);
     return finish(run);
 }
 
@@ -572,8 +593,12 @@ static ns_status end_life(train_run *run, ns_status status)
     json_object_set_new(run->folder.life, "exit", json_integer(ns_exit_code(status)));
     json_object_set_new(run->folder.life, "resumed_from", run->resumed_from >= 0 ? json_integer(run->resumed_from) : json_null());
     json_object_set_new(run->folder.life, "rounds", json_integer(run->progress.n_rounds));
+    json_object_set_new(run->folder.life, "longest_round_s", json_real(run->longest_round));
+    json_object_set_new(run->folder.life, "longest_checkpoint_s", json_real(run->longest_checkpoint));
     json_object_set(run->folder.life, "stages", run->stages);
     json_object_set_new(run->folder.life, "reading", reading_json(run));
+    if (run->used != NULL) json_object_set(run->folder.life, "used", run->used);
+    json_object_set_new(run->folder.life, "cache", ns_bin_cache_json(&run->data.cache));
     ns_error first = *ns_last_error();
     ns_error_clear();
     ns_status written = ns_run_folder_check_lock(&run->folder);
@@ -616,8 +641,15 @@ ns_status ns_verb_train(ns_context *context)
 {
     train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .reading = json_object(), .stage_began = ns_seconds()};
     ns_status status = train(&run);
+    if ((status == NS_OK || status == NS_ESTOPPED) && run.device != NULL) {
+        ns_error first = *ns_last_error();
+        ns_status gathered = ns_used_gather(&run.used, context, run.job, run.device, run.stages);
+        if (status == NS_OK) status = gathered;
+        else *ns_last_error() = first;
+    }
     if (context->rank == 0) {
         status = end_life(&run, status);
+        ns_used_publish(context, run.job, run.used, ns_exit_code(status));
         if (status == NS_OK) summarise(&run);
     }
     ns_run_folder_close(&run.folder);
@@ -629,6 +661,7 @@ ns_status ns_verb_train(ns_context *context)
     json_decref(run.metrics);
     json_decref(run.old_metrics);
     json_decref(run.stages);
+    json_decref(run.used);
     json_decref(run.reading);
     free(run.echo);
     free(run.path);

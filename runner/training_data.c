@@ -13,7 +13,8 @@
 #include "cluster/reduce.h"
 #include "cluster/stop.h"
 #include "data/patients.h"
-#include "kernels/quantile.h"
+#include "runner/bin_cache.h"
+#include "runner/cache_features.h"
 #include "runner/label.h"
 
 /* Floats of one batch of number columns, and counters of a batch, stay below these. */
@@ -25,10 +26,10 @@ typedef struct load {
     ns_training_data *out;
     ns_table *table;
     const ns_forest_settings *settings;
-    int64_t n_local;            /* n_train + n_valid */
+    int64_t n_local;            /* n_train + n_valid + n_held */
     int32_t **codes;            /* [features] category: codes, then bins, of the forest's rows */
     int64_t *row_number;
-    float *label, *weight;      /* by forest row */
+    float *label, *weight;      /* by forest row, training and validation rows only */
     int64_t slab_rows;          /* read at once, so that every thread has a chunk to decode */
     void *slab;                 /* [slab_rows] cells of 8 bytes */
 } load;
@@ -44,15 +45,16 @@ static bool missing_infinite(const ns_table *table)
     return strcmp(ns_job_text(table->job, "data.infinite"), "missing") == 0;
 }
 
-/* Training rows first, then validation rows, each in the shard's order. */
+/* Training rows first, then validation rows, then test rows, each in the shard's order. */
 static ns_status place_rows(load *l)
 {
     ns_table *table = l->table;
     ns_training_data *out = l->out;
     out->n_train = table->n_part_local[NS_PART_TRAIN];
     out->n_valid = table->n_part_local[NS_PART_VALID];
-    l->n_local = out->n_train + out->n_valid;
-    size_t room = (size_t)l->n_local + 1;
+    out->n_held = table->n_part_local[NS_PART_TEST];
+    l->n_local = out->n_train + out->n_valid + out->n_held;
+    size_t room = (size_t)(out->n_train + out->n_valid) + 1;
     out->place = malloc(((size_t)table->n_kept + 1) * sizeof *out->place);
     l->row_number = malloc(room * sizeof *l->row_number);
     l->label = malloc(room * sizeof *l->label);
@@ -66,11 +68,12 @@ static ns_status place_rows(load *l)
     if (out->place == NULL || l->row_number == NULL || l->label == NULL || l->codes == NULL || l->slab == NULL ||
         out->distribution == NULL || (weighs && l->weight == NULL))
         return ns_fail(NS_ENOMEM, "no memory for %lld rows", (long long)l->n_local);
-    int64_t train = 0, valid = out->n_train;
+    int64_t next[] = {[NS_PART_NONE] = -1, [NS_PART_TRAIN] = 0, [NS_PART_VALID] = out->n_train, [NS_PART_TEST] = out->n_train + out->n_valid};
     for (int64_t i = 0; i < table->n_kept; i++) {
-        int64_t at = table->part[i] == NS_PART_TRAIN ? train++ : table->part[i] == NS_PART_VALID ? valid++ : -1;
+        ns_part part = table->part[i];
+        int64_t at = part == NS_PART_NONE ? -1 : next[part]++;
         out->place[i] = at;
-        if (at < 0) continue;
+        if (part != NS_PART_TRAIN && part != NS_PART_VALID) continue;
         l->row_number[at] = table->row[i];
         l->label[at] = table->label[i];
         if (weighs) l->weight[at] = (table->weight != NULL ? table->weight[i] : 1.0f) * (table->label[i] > 0 ? of_positives : 1.0f);
@@ -96,29 +99,46 @@ static ns_status find_max_patient_rows(load *l)
 
 /* --- categories --- */
 
+/* Threads take a slab's rows in pieces that stay in the cache, of as many blocks as are hashed side by side. */
+enum { PIECE_ROWS = 8 * NS_BLOCK_ROWS };
+
+static int64_t piece_end(int64_t from, int64_t n)
+{
+    return n - from < PIECE_ROWS ? n : from + PIECE_ROWS;
+}
+
+static void take_codes(load *l, int32_t f, int32_t index, int64_t at, int64_t n, const uint64_t *level_words)
+{
+    ns_table *table = l->table;
+    const int32_t *codes = l->slab;
+#pragma omp parallel for num_threads(l->out->device->n_threads)
+    for (int64_t from = 0; from < n; from += PIECE_ROWS) {
+        int64_t to = piece_end(from, n);
+        uint64_t words[PIECE_ROWS];
+        for (int64_t i = from; i < to; i++) words[i - from] = codes[i] < 0 ? 0 : level_words[codes[i]];
+        ns_fingerprint_words(table->fingerprint, index, at + from, to - from, words);
+        for (int64_t k = ns_table_kept_from(table, at + from); k < table->n_kept && table->row[k] < at + to; k++)
+            if (l->out->place[k] >= 0) l->codes[f][l->out->place[k]] = codes[table->row[k] - at];
+    }
+}
+
 /* Reads a category column, hashes it, and keeps the codes of the forest's rows. */
 static ns_status read_codes(load *l, int32_t f)
 {
     ns_table *table = l->table;
     int32_t column = table->features.list[f].column, index = ns_table_used_index(table, column);
     l->codes[f] = malloc(((size_t)l->n_local + 1) * sizeof **l->codes);
-    uint64_t *level_words = NULL, *words = malloc((size_t)l->slab_rows * sizeof *words);
-    ns_status status = l->codes[f] == NULL || words == NULL ? ns_fail(NS_ENOMEM, "no memory for column '%s'", table->features.list[f].name) : NS_OK;
+    uint64_t *level_words = NULL;
+    ns_status status = l->codes[f] == NULL ? ns_fail(NS_ENOMEM, "no memory for column '%s'", table->features.list[f].name) : NS_OK;
     if (status == NS_OK) status = ns_level_words(&level_words, ns_cohort_column(table->cohort, column)->levels);
-    int64_t k = 0, end = table->shard.first_row + table->shard.n_rows;
-    int32_t *codes = l->slab;
+    int64_t end = table->shard.first_row + table->shard.n_rows;
     for (int64_t at = table->shard.first_row; at < end && status == NS_OK; at += l->slab_rows) {
         int64_t n = rows_at(l, at);
         status = ns_stop_check();
-        if (status == NS_OK) status = ns_cohort_read_codes(table->cohort, column, at, n, codes);
-        if (status != NS_OK) break;
-        for (int64_t i = 0; i < n; i++) words[i] = codes[i] < 0 ? 0 : level_words[codes[i]];
-        ns_fingerprint_words(table->fingerprint, index, at, n, words);
-        for (; k < table->n_kept && table->row[k] < at + n; k++)
-            if (l->out->place[k] >= 0) l->codes[f][l->out->place[k]] = codes[table->row[k] - at];
+        if (status == NS_OK) status = ns_cohort_read_codes(table->cohort, column, at, n, l->slab);
+        if (status == NS_OK) take_codes(l, f, index, at, n, level_words);
     }
     free(level_words);
-    free(words);
     return status;
 }
 
@@ -216,7 +236,8 @@ static ns_status create_forest(load *l)
             kind[f] = table->features.list[f].kind;
             n_bins[f] = NS_BIN_FIRST_LEVEL + (int32_t)table->features.list[f].encoding.levels.n;
         }
-        ns_forest_plan plan = {.settings = settings, .n_train = l->out->n_train, .n_valid = l->out->n_valid,
+        ns_forest_plan plan = {.settings = settings, .n_train = l->out->n_train, .n_valid = l->out->n_valid, .n_held = l->out->n_held,
+                               .percent = ns_profile_percents, .n_percent = NS_N_PROFILE_PERCENTS,
                                .n_train_global = table->n_part_global[NS_PART_TRAIN], .n_features = n, .kind = kind,
                                .n_bins = n_bins, .row_number = l->row_number, .monotone = any_monotone ? monotone : NULL,
                                .label = l->label, .weight = l->weight};
@@ -242,39 +263,55 @@ static ns_status bin_categories(load *l)
 
 /* --- numbers --- */
 
-/* Reads a number column, hashes it, and puts the forest's rows into values. */
-static ns_status read_numbers(load *l, int32_t f, float *values)
+/* Hashes a slab of a number column and puts the forest's rows into values. Returns the first row whose value is infinite
+   though the job does not say what that means, or -1. */
+static int64_t take_numbers(load *l, int32_t index, int64_t at, int64_t n, float *values)
 {
     ns_table *table = l->table;
-    int32_t column = table->features.list[f].column, index = ns_table_used_index(table, column);
-    int64_t k = 0, end = table->shard.first_row + table->shard.n_rows;
-    float *slab = l->slab;
-    bool make_missing = missing_infinite(table);
-    for (int64_t at = table->shard.first_row; at < end; at += l->slab_rows) {
-        int64_t n = rows_at(l, at);
-        NS_TRY(ns_cohort_read_number(table->cohort, column, at, n, slab));
-        ns_fingerprint_numbers(table->fingerprint, index, at, n, slab);
-        for (; k < table->n_kept && table->row[k] < at + n; k++) {
+    const float *slab = l->slab;
+    int64_t n_infinite = 0, first_infinite = INT64_MAX;
+#pragma omp parallel for num_threads(l->out->device->n_threads) reduction(+ : n_infinite) reduction(min : first_infinite)
+    for (int64_t from = 0; from < n; from += PIECE_ROWS) {
+        int64_t to = piece_end(from, n);
+        ns_fingerprint_numbers(table->fingerprint, index, at + from, to - from, slab + from);
+        for (int64_t k = ns_table_kept_from(table, at + from); k < table->n_kept && table->row[k] < at + to; k++) {
             float value = slab[table->row[k] - at];
             if (isinf(value)) {
-                if (!make_missing)
-                    return ns_cohort_bad_row(table->cohort, column, table->row[k],
-                                             "the value is infinite; correct it, or set data.infinite: missing");
-                l->out->n_infinite++;
+                n_infinite++;
+                if (table->row[k] < first_infinite) first_infinite = table->row[k];
                 value = NAN;
             }
             if (l->out->place[k] >= 0) values[l->out->place[k]] = value;
         }
     }
+    if (n_infinite > 0 && !missing_infinite(table)) return first_infinite;
+    l->out->n_infinite += n_infinite;
+    return -1;
+}
+
+/* Reads a number column, hashes it, and puts the forest's rows into values. */
+static ns_status read_numbers(load *l, int32_t f, float *values)
+{
+    ns_table *table = l->table;
+    int32_t column = table->features.list[f].column, index = ns_table_used_index(table, column);
+    int64_t end = table->shard.first_row + table->shard.n_rows;
+    for (int64_t at = table->shard.first_row; at < end; at += l->slab_rows) {
+        int64_t n = rows_at(l, at);
+        NS_TRY(ns_cohort_read_number(table->cohort, column, at, n, l->slab));
+        int64_t infinite = take_numbers(l, index, at, n, values);
+        if (infinite >= 0)
+            return ns_cohort_bad_row(table->cohort, column, infinite, "the value is infinite; correct it, or set data.infinite: missing");
+    }
     return NS_OK;
 }
 
-static ns_status describe_number(load *l, int32_t f, const float *values)
+static void describe_number(load *l, int32_t f)
 {
     ns_distribution *d = &l->out->distribution[f];
-    NS_TRY(ns_quantiles(values, l->out->n_train, ns_profile_percents, NS_N_PROFILE_PERCENTS, d->quantile, &d->n_values, &l->out->device->link));
+    const float *quantile;
+    l->out->device->forest->quantiles(l->out->forest, f, &quantile, &d->n_values);
+    memcpy(d->quantile, quantile, sizeof d->quantile);
     d->n_missing = l->table->n_part_global[NS_PART_TRAIN] - d->n_values;
-    return NS_OK;
 }
 
 /* One batch of number features: list[0..n) are feature indices, values[i] their floats. Collective. */
@@ -308,7 +345,7 @@ static ns_status learn_batch(load *l, const int32_t *list, int32_t n, float *con
         status = ops->bin_slab(l->out->forest, &slab);
     }
     NS_TRY(ns_agree(status, comm));
-    for (int32_t i = 0; i < n; i++) NS_TRY(describe_number(l, list[i], values[i]));
+    for (int32_t i = 0; i < n; i++) describe_number(l, list[i]);
     return NS_OK;
 }
 
@@ -344,11 +381,46 @@ static ns_status load_numbers(load *l)
     return status;
 }
 
-static ns_status load_all(load *l)
+/* --- from the bin cache --- */
+
+/* As the features of an entry have it; *whole false: nothing was loaded. Collective. */
+static ns_status load_entry(load *l, const ns_cache_entry *entry, bool *whole)
 {
     ns_table *table = l->table;
-    NS_TRY(ns_agree(place_rows(l), table->comm));
-    NS_TRY(find_max_patient_rows(l));
+    ns_training_data *out = l->out;
+    int64_t unfit = !ns_cache_features_set(entry, out, table);
+    ns_max_i64(&unfit, 1, table->comm);
+    *whole = unfit == 0;
+    if (*whole) {
+        NS_TRY(create_forest(l));
+        ns_cache_features_put_cuts(entry, out, table);
+        ns_bin_cache_read(&out->cache, entry, whole, out, table);
+    }
+    if (*whole) {
+        ns_cache_features_know(entry, table);
+        out->n_infinite = entry->n_infinite;
+        return NS_OK;
+    }
+    if (out->forest != NULL) out->device->forest->destroy(&out->forest);
+    ns_cache_features_forget(out, table);
+    return NS_OK;
+}
+
+static ns_status load_cached(load *l, bool *loaded)
+{
+    ns_cache_entry entry;
+    NS_TRY(ns_bin_cache_open(&l->out->cache, l->table));
+    ns_status status = ns_bin_cache_look(&l->out->cache, &entry, loaded, l->table);
+    if (status == NS_OK && *loaded) status = load_entry(l, &entry, loaded);
+    ns_cache_entry_free(&entry);
+    return status;
+}
+
+/* --- the whole --- */
+
+static ns_status load_columns(load *l)
+{
+    ns_table *table = l->table;
     for (int32_t f = 0; f < table->features.n; f++) {
         if (table->features.list[f].kind != NS_CATEGORY) continue;
         NS_TRY(ns_agree(read_codes(l, f), table->comm));
@@ -358,9 +430,21 @@ static ns_status load_all(load *l)
     NS_TRY(ns_agree(bin_categories(l), table->comm));
     NS_TRY(load_numbers(l));
     ns_sum_i64(&l->out->n_infinite, 1, table->comm);
-    NS_TRY(ns_cohort_check_exact(table->cohort, table->comm));
+    return ns_cohort_check_exact(table->cohort, table->comm);
+}
+
+static ns_status load_all(load *l)
+{
+    ns_table *table = l->table;
+    bool cached = false;
+    NS_TRY(ns_agree(place_rows(l), table->comm));
+    NS_TRY(find_max_patient_rows(l));
+    NS_TRY(load_cached(l, &cached));
+    if (!cached) NS_TRY(load_columns(l));
     NS_TRY(ns_table_fingerprint(table));
-    return ns_cohort_unchanged(table->cohort, table->comm);
+    NS_TRY(ns_cohort_unchanged(table->cohort, table->comm));
+    if (!cached) ns_bin_cache_keep(&l->out->cache, l->out, table);
+    return NS_OK;
 }
 
 ns_status ns_training_data_load(ns_training_data *out, ns_table *table, ns_device *device, const ns_forest_settings *settings)
@@ -385,6 +469,7 @@ void ns_training_data_close(ns_training_data *data)
     for (int32_t f = 0; data->distribution != NULL && f < data->n_features; f++) free(data->distribution[f].level_rows);
     free(data->place);
     free(data->distribution);
+    ns_bin_cache_close(&data->cache);
     memset(data, 0, sizeof *data);
 }
 
@@ -403,7 +488,7 @@ int64_t ns_training_data_memory(const ns_table *table, const ns_forest_settings 
             n_bins[f] = NS_BIN_FIRST_LEVEL + (int32_t)(most < NS_MAX_LEVELS ? most : NS_MAX_LEVELS);
         }
         ns_forest_plan plan = {.settings = *settings, .n_train = n_rows, .n_train_global = n_global, .n_features = n,
-                               .kind = kind, .n_bins = n_bins};
+                               .kind = kind, .n_bins = n_bins, .n_percent = NS_N_PROFILE_PERCENTS};
         if (table->objective == NS_MULTICLASS)
             plan.settings.n_classes = table->classes.n > 0 ? (int32_t)table->classes.n
                                                            : ns_label_expected_classes(table->job, table->cohort, table->label_column);

@@ -2,7 +2,7 @@
  * Boosting rounds from memory, timed: reads every number and category column of a cohort, counts, bins, trains on all its
  * rows, and prints one JSON object. Beside it stand other libraries in train.py.
  *
- *   bench_rounds COHORT LABEL LEVEL [name=value …]     the outcome is: category LABEL has LEVEL
+ *   bench_rounds COHORT LABEL LEVEL [name=value …]     the outcome is: category LABEL has LEVEL; *: its levels are classes
  *     threads= rounds= leaves= bins= rate= min_rows= batch= bits= rows=SAMPLE columns=SAMPLE
  *
  * Under mpirun the rows are parted over the ranks. sent_mb: what one rank hands to reductions in all rounds.
@@ -138,6 +138,7 @@ typedef struct table {
     float **number;
     int32_t **bin;
     float *label;
+    int32_t n_classes; /* 0: two, one of which is the outcome */
     int64_t *row_number;
 } table;
 
@@ -157,6 +158,11 @@ static int32_t bin_codes(int32_t *codes, int64_t n, int64_t n_levels)
 
 static void take_label(table *t, const int32_t *codes, const ns_texts *levels, const char *level)
 {
+    if (strcmp(level, "*") == 0) {
+        t->n_classes = (int32_t)levels->n;
+        for (int64_t i = 0; i < t->n_rows; i++) t->label[i] = (float)codes[i];
+        return;
+    }
     int64_t wanted = ns_texts_find(levels, level, (int64_t)strlen(level));
     if (wanted < 0) need(ns_fail(NS_EFORMAT, "no level '%s'", level));
     for (int64_t i = 0; i < t->n_rows; i++) t->label[i] = codes[i] == wanted ? 1.0f : 0.0f;
@@ -259,6 +265,10 @@ int main(int argc, char **argv)
     clock_pair start = now();
     load(&t, argv[1], argv[2], argv[3], &link);
     print_since("read", start);
+    if (t.n_classes > 0) {
+        o.settings.objective = NS_MULTICLASS;
+        o.settings.n_classes = t.n_classes;
+    }
     ns_device *device;
     ns_forest *forest;
     ns_trees *trees;

@@ -144,12 +144,54 @@ static void test_by_time(void **state)
     assert_int_equal(ns_split_until(&until, INT64_MIN), NS_LEFT_NO_TIME);
 }
 
+/* Golden, from Python's hashlib.blake2b and the key layout in data/split.h. */
+static void test_folds(void **state)
+{
+    (void)state;
+    char by_row[41] = "", by_group[41] = "", other[41] = "";
+    for (int i = 0; i < 40; i++) {
+        by_row[i] = (char)('0' + ns_split_fold(7, 5, (ns_hash128){0, 0}, i));
+        by_group[i] = (char)('0' + ns_split_fold(7, 5, patient(i), 1000 - i));
+        other[i] = (char)('0' + ns_split_fold(8, 5, patient(i), i));
+    }
+    assert_string_equal(by_row, "1402320240102430414143023344420430440214");
+    assert_string_equal(by_group, "3041131120113241434403111404010201020322");
+    assert_string_equal(other, "1441324143240302320410231020022100041142");
+}
+
+/* Whatever the rows of a patient, they are in one fold; folds are of one size, and so within every part of the split. */
+static void test_folds_never_part_a_group(void **state)
+{
+    (void)state;
+    ns_split split = {.seed = 7, .train = 0.7, .valid = 0.1, .test = 0.2};
+    for (int32_t n_folds = 1; n_folds <= 100; n_folds = n_folds * 3 + 1) {
+        int64_t n[4][100] = {{0}}, n_part[4] = {0};
+        for (int i = 0; i < 40000; i++) {
+            int32_t fold = ns_split_fold(7, n_folds, patient(i), i);
+            assert_true(fold >= 0 && fold < n_folds);
+            assert_int_equal(fold, ns_split_fold(7, n_folds, patient(i), 3 * i + 5));
+            ns_part part = ns_split_by_group(&split, patient(i), i);
+            n[part][fold]++;
+            n_part[part]++;
+        }
+        for (int part = NS_PART_TRAIN; part <= NS_PART_TEST; part++)
+            for (int32_t f = 0; f < n_folds; f++) {
+                double want = (double)n_part[part] / n_folds, gap = (double)n[part][f] - want;
+                if (!(gap * gap <= 25 * want)) fail_msg("%d folds: part %d has %d rows of fold %d", (int)n_folds, part, (int)n[part][f], (int)f);
+            }
+    }
+    int64_t n_same = 0;
+    for (int i = 0; i < 10000; i++) n_same += ns_split_fold(1, 4, patient(i), i) == ns_split_fold(2, 4, patient(i), i);
+    assert_true(n_same > 2200 && n_same < 2800); /* another seed deals anew */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),        cmocka_unit_test(test_missing_group_uses_the_row),
         cmocka_unit_test(test_fractions),     cmocka_unit_test(test_nothing_for_empty_parts),
         cmocka_unit_test(test_growing_share), cmocka_unit_test(test_by_time),
+        cmocka_unit_test(test_folds),         cmocka_unit_test(test_folds_never_part_a_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

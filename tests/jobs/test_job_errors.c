@@ -194,7 +194,7 @@ static void test_check_tells_all_in_order(void **state)
         "site.yaml:4: name: cannot stand in a site file, only in a job file\n"
         "readmission.yaml:2: model.rounds: 0 is not from 1 to 100000\n"
         "readmission.yaml:3: model.type: 'mlp' is not gbdt\n"
-        "readmission.yaml:4: nonsense: unknown key; the nearest is name\n"
+        "readmission.yaml:4: nonsense: unknown key; the nearest is slurm.nodes\n"
         "readmission.yaml:6: data.where: character 4: expected a number or a text in quotes, found the end\n"
         "readmission.yaml:7: data.label.positive: needs data.label.column, the column of the outcome\n"
         "readmission.yaml:8: data.split.train: data.split.train, valid and test sum to 0.5, not to 1\n"

@@ -58,9 +58,12 @@ static const char job_text[] = "name: x\n"
                                "  cohort: [a, b, '${NS_TEST_HOME}/c']\n"
                                "  where: age > 3 and sex in ('F', 'M')\n"
                                "  split: {train: 0.8, test: 0.2}\n"
-                               "model: {rounds: 5}\n";
+                               "model: {rounds: 5}\n"
+                               "sweep:\n"
+                               "  grid: {model.l1: [0, 1], model.max_leaves: [4, 8]}\n"
+                               "  random: {members: 2, model.l2: [0.1, 10, log], model.gradient_bits: [narrow, wide]}\n";
 
-static const char broken_text[] = "nmae: x\nmodel: {rounds: 0}\ndata: {where: a >}\n";
+static const char broken_text[] = "nmae: x\nmodel: {rounds: 0}\ndata: {where: a >}\nsweep: {grid: {model.l1: [0, x]}, seeds: 1000, folds: 100}\n";
 
 static ns_job_sources sources(const char *text)
 {

@@ -6,6 +6,7 @@
 #include "kernels/numerics.h"
 #include "kernels/philox.h"
 #include "tests/golden/recorded.h"
+#include "tests/kernels/backend.h"
 #include "tests/kernels/slow_check.h"
 #include "tests/kernels/table.h"
 
@@ -323,7 +324,7 @@ static ns_status create_with(float *label, float *weight, int64_t n)
     ns_device *device;
     ns_forest *forest;
     int64_t row_number[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    CHECK_OK(ns_device_open(&device, "cpu", 1, &alone));
+    CHECK_OK(test_open(&device, 1, &alone));
     ns_forest_plan plan = {.settings = test_settings(),
                            .n_train = n,
                            .n_train_global = n,
@@ -352,11 +353,17 @@ static void labels_and_weights_must_allow_training(void **state)
 static void every_entry_is_set(void **state)
 {
     (void)state;
-    const ns_forest_ops *f = &ns_forest_cpu;
-    const ns_scorer_ops *s = &ns_scorer_cpu;
-    assert_true(f->name && f->create && f->count_slab && f->count_done && f->bin_slab && f->seal &&
-                f->round && f->read_margins && f->cuts && f->base && f->destroy);
-    assert_true(s->name && s->create && s->score_slab && s->destroy);
+    ns_link alone = ns_link_alone();
+    ns_device *device;
+    CHECK_OK(test_open(&device, 1, &alone));
+    const ns_forest_ops *f = device->forest;
+    const ns_scorer_ops *s = device->scorer;
+    assert_string_equal(device->name, test_backend);
+    assert_true(strcmp(f->name, test_backend) == 0 && strcmp(s->name, test_backend) == 0);
+    assert_true(f->create && f->count_slab && f->count_done && f->bin_slab && f->put_cuts &&
+                f->read_bins && f->seal && f->round && f->read_margins && f->cuts && f->quantiles && f->base && f->destroy);
+    assert_true(s->create && s->score_slab && s->destroy);
+    ns_device_close(&device);
 }
 
 static void memory_grows_with_the_plan(void **state)
