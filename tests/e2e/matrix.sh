@@ -221,6 +221,23 @@ over_processors()
     done
 }
 
+# Without AVX and AVX2, on one rank: the launcher would start the ranks on this machine's processor.
+over_old_processor()
+{
+    if [ "$(uname -m)" != x86_64 ] || ! has qemu-x86_64; then text_row "processor, 1 rank" Nehalem "no qemu-x86_64 here"; return; fi
+    printf '#!/bin/sh\nexec qemu-x86_64 -cpu Nehalem "%s" "$@"\n' "$reference_program" >"$work/nehalem"
+    chmod +x "$work/nehalem"
+    "$work/nehalem" --version | grep -q 'cpu (baseline)' || fail "the older processor is none: $("$work/nehalem" --version)"
+    begin_row "processor, 1 rank" "Nehalem (qemu-x86_64)"
+    for job in $jobs; do
+        use_cohort 1 "$job"
+        begin_cell
+        check "$job: Nehalem" "$job-1" "$work/nehalem" "$job" 0 2
+        end_cell
+    done
+    end_row
+}
+
 text_of_shape()
 {
     case $1 in
@@ -395,6 +412,7 @@ if [ $all = yes ]; then
         done
     done
     over_processors
+    over_old_processor
     over_shapes "five chunks packed unpacked levels all" "0 3"
     over_few_blocks
     for seed in 2 3; do
@@ -409,6 +427,7 @@ else
     over_ranks 1 "2 7" "2"
     one_build "$clang" -O0 mpich
     over_processors
+    over_old_processor
     over_shapes "all" "3"
     over_few_blocks
     over_settings --set data.split.by=row --set model.max_bins=16 --set model.gradient_bits=wide
