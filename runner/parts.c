@@ -89,11 +89,26 @@ static ns_status check_torn(ns_table *table)
 static void draw_parts(ns_table *table, const ns_part_rule *rule)
 {
     const ns_job *job = table->job;
-    ns_split split = {.seed = (uint64_t)ns_job_integer(job, "train.seed"), .train = ns_job_number(job, "data.split.train"),
+    const char *seed = ns_job_given(job, "data.split.seed") ? "data.split.seed" : "train.seed";
+    ns_split split = {.seed = (uint64_t)ns_job_integer(job, seed), .train = ns_job_number(job, "data.split.train"),
                       .valid = ns_job_number(job, "data.split.valid"), .test = ns_job_number(job, "data.split.test")};
     for (int64_t i = 0; i < table->n_kept; i++)
         table->part[i] = (uint8_t)(rule->by == NS_SPLIT_GROUP ? ns_split_by_group(&split, table->patient[i], table->row[i])
                                                               : ns_split_by_row(&split, table->row[i]));
+}
+
+/* Cross-validation: all that is not tested is dealt out anew. Rows are still in their parts here, also those that are left out below. */
+static void deal_folds(ns_table *table)
+{
+    const ns_job *job = table->job;
+    if (!ns_job_given(job, "data.split.folds")) return;
+    uint64_t seed = (uint64_t)ns_job_integer(job, "train.seed");
+    int32_t n_folds = (int32_t)ns_job_integer(job, "data.split.folds"), held_out = (int32_t)ns_job_integer(job, "data.split.fold") - 1;
+    for (int64_t i = 0; i < table->n_kept; i++) {
+        if (table->part[i] != NS_PART_TRAIN && table->part[i] != NS_PART_VALID) continue;
+        int32_t fold = ns_split_fold(seed, n_folds, table->patient[i], table->row[i]);
+        table->part[i] = fold == held_out ? NS_PART_VALID : NS_PART_TRAIN;
+    }
 }
 
 static const char *returning_policy(const ns_job *job)
@@ -145,6 +160,7 @@ ns_status ns_parts_assign(ns_table *table, const ns_part_rule *rule)
     if (rule->by == NS_SPLIT_NONE) memset(table->part, NS_PART_TEST, (size_t)table->n_kept);
     if (rule->by == NS_SPLIT_GROUP || rule->by == NS_SPLIT_ROW) draw_parts(table, rule);
     if (rule->by == NS_SPLIT_COLUMN) NS_TRY(check_torn(table)); /* before rows are left out: that tears nobody */
+    if (rule->by != NS_SPLIT_NONE) deal_folds(table);
     if (table->left != NULL)
         for (int64_t i = 0; i < table->n_kept; i++)
             if (table->left[i] != NS_LEFT_NOT) table->part[i] = NS_PART_NONE;
