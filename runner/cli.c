@@ -10,7 +10,8 @@
 
 enum {
     V_TRAIN = 1, V_SCORE = 2, V_EVALUATE = 4, V_CHECK = 8, V_VERIFY = 16, V_INSPECT = 32, V_SYNTH = 64, V_IMPORT = 128,
-    V_RUN = 256, V_EXPORT = 512, V_JOB = V_TRAIN | V_SCORE | V_EVALUATE | V_CHECK
+    V_RUN = 256, V_EXPORT = 512, V_SUBMIT = 1024, V_SWEEP = 2048,
+    V_JOB = V_TRAIN | V_SCORE | V_EVALUATE | V_CHECK | V_SUBMIT | V_SWEEP
 };
 
 static const struct verb {
@@ -26,6 +27,8 @@ static const struct verb {
     {"evaluate", "JOB", "a bundle on a labelled cohort: RUN/evaluations/NAME/metrics.json", V_EVALUATE, 1, 1},
     {"score", "JOB", "a bundle on a cohort: one line for every row", V_SCORE, 1, 1},
     {"verify", "BUNDLE", "hashes of a bundle; with --gold a re-score compared byte by byte", V_VERIFY, 1, 1},
+    {"submit", "JOB [train|score|evaluate|all|sweep]", "the same as Slurm jobs, frozen in RUN/submissions; prints their ids", V_SUBMIT, 1, 2},
+    {"sweep", "JOB", "trains members with the settings, seeds and folds of the job's sweep; RUN/sweep.json names the best", V_SWEEP, 1, 1},
     {"run", "-n N [--] VERB …", "starts N ranks of a verb on this machine", V_RUN, 0, 0},
 };
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
@@ -34,9 +37,14 @@ static const struct option {
     const char *name, *value, *help;
     unsigned verbs;
 } options[] = {
-    {"--as-of", "DATE", "the date of this night, 2026-11-20 or 2026-11-20T06; also NIGHTSHIFT_AS_OF", V_SCORE | V_CHECK},
+    {"--as-of", "DATE", "the date of this night, 2026-11-20 or 2026-11-20T06; also NIGHTSHIFT_AS_OF. submit: also yesterday, today", V_SCORE | V_CHECK | V_SUBMIT},
+    {"--dry-run", NULL, "shows the batch scripts and queues nothing", V_SUBMIT},
+    {"--after", NULL, "behind the jobs of this run that are in the queue, whatever becomes of them, instead of refusing", V_SUBMIT},
+    {"--nightly", "\"M H D M W\"", "prints a crontab and a scrontab line that submit every night at this time", V_SUBMIT},
     {"--replace", NULL, "publishes over a night that differs; the old file is kept as OUT.1", V_SCORE},
-    {"--restart", NULL, "moves the run folder to RUN.1 and begins anew", V_TRAIN},
+    {"--restart", NULL, "moves the run folder to RUN.1 and begins anew; sweep: the members, to members.1", V_TRAIN | V_SWEEP},
+    {"--member", "N", "trains member N alone, as a job array does", V_SWEEP},
+    {"--gather", NULL, "trains nothing: the table of what the members left", V_SWEEP},
     {"--extend", NULL, "continues a finished run with more rounds", V_TRAIN},
     {"--schema", "FILE", "kinds, missing texts, formats and time zones of the CSV's columns (jobs/README.md)", V_IMPORT},
     {"--write-schema", "FILE", "writes the kinds as imported to a new schema file, ready to edit", V_IMPORT},

@@ -12,7 +12,9 @@
 #include "cluster/log.h"
 #include "cluster/machine.h"
 #include "cluster/reduce.h"
+#include "cluster/watchdog.h"
 #include "data/durable.h"
+#include "runner/plan.h"
 
 /* What rank 0 finds before all ranks parse the same: texts and folders. */
 typedef struct ns_found {
@@ -100,7 +102,7 @@ void ns_job_texts_free(ns_job_texts *texts)
     memset(texts, 0, sizeof *texts);
 }
 
-static void apply_format(const ns_job *job, const ns_context *context)
+void ns_context_log(const ns_context *context, const ns_job *job)
 {
     ns_log_setup log = {.verb = context->args->verb, .speaks = context->rank == 0, .quiet = context->args->quiet,
                         .format = job != NULL && strcmp(ns_job_text(job, "log.format"), "json") == 0 ? NS_LOG_JSON : NS_LOG_TEXT};
@@ -118,7 +120,7 @@ static void apply_site(const ns_job_sources *sources, const ns_context *context)
     only_site.n_sets = 0;
     ns_error_clear();
     if (ns_job_parse(&site, &only_site) != NS_OK) ns_error_clear();
-    apply_format(site, context);
+    ns_context_log(context, site);
     ns_job_destroy(&site);
     *ns_last_error() = first;
 }
@@ -127,17 +129,32 @@ static void apply_site(const ns_job_sources *sources, const ns_context *context)
 static void apply_job(const ns_job *job, const ns_context *context)
 {
     ns_durable_share(strcmp(ns_job_text(job, "run.share"), "group") == 0 ? NS_SHARE_GROUP : NS_SHARE_PRIVATE);
-    apply_format(job, context);
+    ns_context_log(context, job);
+}
+
+static ns_status start_watchdog(const ns_job *job, const ns_context *context)
+{
+    char *run = NULL;
+    bool known = ns_job_text(job, "run.out") != NULL || ns_job_text(job, "name") != NULL;
+    ns_status status = ns_agree(known ? ns_plan_run_path(&run, job) : NS_OK, context->comm);
+    if (status == NS_OK) status = ns_watchdog_start(run != NULL ? run : "", ns_job_number(job, "run.stall_limit"), context->comm);
+    free(run);
+    return status;
 }
 
 ns_status ns_context_job(ns_job **out, ns_context *context)
 {
     *out = NULL;
     ns_job_texts texts;
-    ns_status status = ns_context_sources(&texts, context);
+    memset(&texts, 0, sizeof texts);
+    ns_status status = NS_OK;
+    if (context->texts == NULL) status = ns_context_sources(&texts, context);
     if (status == NS_OK) {
-        status = ns_agree(ns_job_parse(out, &texts.sources), context->comm);
-        if (status != NS_OK) apply_site(&texts.sources, context);
+        ns_job_sources sources = context->texts == NULL ? texts.sources : context->texts->sources;
+        sources.sets = context->args->sets;
+        sources.n_sets = context->args->n_sets;
+        status = ns_agree(ns_job_parse(out, &sources), context->comm);
+        if (status != NS_OK) apply_site(&sources, context);
     }
     ns_job_texts_free(&texts);
     if (status != NS_OK) return status;
@@ -146,6 +163,7 @@ ns_status ns_context_job(ns_job **out, ns_context *context)
     if (status == NS_OK) status = ns_agree_text("the resolved jobs", echo, context->comm); /* an environment may differ */
     free(echo);
     if (status == NS_OK) apply_job(*out, context);
+    if (status == NS_OK) status = start_watchdog(*out, context);
     return status;
 }
 
@@ -164,20 +182,34 @@ static void link_sum_i128(void *context, ns_i128 *values, int64_t n)
     ns_sum_i128(values, n, *(MPI_Comm *)context);
 }
 
+/* Among the ranks of this machine; collective. */
+static int rank_on_node(MPI_Comm comm)
+{
+    MPI_Comm node;
+    int rank;
+    MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_rank(node, &rank);
+    MPI_Comm_free(&node);
+    return rank;
+}
+
 ns_status ns_context_device(ns_device **out, ns_context *context, const ns_job *job)
 {
     *out = NULL;
     ns_link link = {.rank = context->rank, .n_ranks = context->n_ranks, .context = &context->comm,
                     .sum_i64 = link_sum_i64, .max_i64 = link_max_i64, .sum_i128 = link_sum_i128};
     int on_node = ns_ranks_on_node(context->comm);
+    link.rank_on_node = rank_on_node(context->comm);
     int cores = ns_usable_cores();
     int64_t asked = ns_job_integer(job, "run.threads");
     int n_threads = asked > 0 ? (int)asked : cores / on_node > 0 ? cores / on_node : 1;
     omp_set_num_threads(n_threads); /* what reads and hashes outside the device takes no more either */
     ns_status status = ns_agree(ns_device_open(out, ns_job_text(job, "run.device"), n_threads, &link), context->comm);
     if (status != NS_OK) return status;
-    ns_log_event(NS_LOG_INFO, "device", "device=%s cpu=%s threads=%d ranks_on_node=%d cores=%d", (*out)->name, (*out)->level,
-           n_threads, on_node, cores);
+    bool is_cpu = strcmp((*out)->name, "cpu") == 0;
+    ns_log_event(NS_LOG_INFO, "device", "device=%s %s=%s threads=%d ranks_on_node=%d cores=%d%s%s%s", (*out)->name, is_cpu ? "cpu" : "gpu",
+                 (*out)->level, n_threads, on_node, cores, (*out)->why_not[0] != '\0' ? " why=\"" : "", (*out)->why_not,
+                 (*out)->why_not[0] != '\0' ? "\"" : "");
     if (asked == 0 && cores < on_node)
         ns_log_event(NS_LOG_WARN, "bound", "cores=%d ranks_on_node=%d hint=\"start with --bind-to none\"", cores, on_node);
     return NS_OK;

@@ -19,6 +19,7 @@ typedef struct ns_context {
     json_t *summary;   /* --json: what the verb adds beside verb, status, exit, seconds. Rank 0's is printed */
     FILE *text;        /* the summary for people, without --json. Rank 0's is printed */
     char counts[200];  /* key=value pairs for the log's last line */
+    const struct ns_job_texts *texts; /* files that were read already, for a verb that runs another; NULL: they are read */
 } ns_context;
 
 /* One function per verb, each in the file of its name. Collective over the context's ranks: the same status on all. */
@@ -30,6 +31,8 @@ ns_status ns_verb_verify(ns_context *context);
 ns_status ns_verb_inspect(ns_context *context);
 ns_status ns_verb_synth(ns_context *context);
 ns_status ns_verb_import(ns_context *context);
+ns_status ns_verb_submit(ns_context *context);
+ns_status ns_verb_sweep(ns_context *context);
 
 /*
  * The job of the command line: rank 0 reads job and site file, all ranks get the texts and parse the same. Sets umask,
@@ -46,6 +49,9 @@ typedef struct ns_job_texts {
 } ns_job_texts;
 ns_status ns_context_sources(ns_job_texts *out, ns_context *context);
 void ns_job_texts_free(ns_job_texts *texts);
+
+/* The log of this life as the job asks, under the context's verb; NULL: as text. Local. */
+void ns_context_log(const ns_context *context, const ns_job *job);
 
 /* The device of this rank as the job asks, linked to the other ranks. Closed with ns_device_close. Collective. */
 ns_status ns_context_device(ns_device **out, ns_context *context, const ns_job *job);

@@ -14,6 +14,12 @@
 #include "data/scores.h"
 #include "runner/json.h"
 
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text == NULL ? "" : text;
+}
+
 static ns_status no_memory(const char *path)
 {
     return ns_fail(NS_ENOMEM, "no memory to inspect '%s'", path);
@@ -335,6 +341,19 @@ static ns_status describe_run(json_t *out, const char *path, json_t *document)
     return status;
 }
 
+/* RUN/sweep.json, without its members. */
+static ns_status describe_sweep(json_t *out, const char *path, const json_t *document)
+{
+    static const char *const keys[] = {"kind", "name", "metric", "n_members", "done", "failed", "unfinished", "missing", "best"};
+    if (strcmp(text_of(document, "kind"), "sweep") != 0) return ns_fail(NS_EFORMAT, "'%s/sweep.json' is no table of a sweep", path);
+    ns_status status = NS_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *value = json_object_get(document, keys[i]);
+        ns_json_add(&status, out, keys[i], value != NULL ? json_incref(value) : json_null());
+    }
+    return status;
+}
+
 static ns_status inspect_folder(json_t *out, const char *path)
 {
     char id[65];
@@ -346,10 +365,14 @@ static ns_status inspect_folder(json_t *out, const char *path)
         return status;
     }
     NS_TRY(read_json(&document, path, "run.json", NULL));
-    if (document == NULL)
-        return ns_fail(NS_EFORMAT,
-                       "'%s' is a folder without manifest.json or run.json: no bundle, checkpoint or run",
-                       path);
+    if (document == NULL) {
+        NS_TRY(read_json(&document, path, "sweep.json", NULL));
+        if (document == NULL)
+            return ns_fail(NS_EFORMAT, "'%s' is a folder without manifest.json or run.json: no bundle, checkpoint or run", path);
+        ns_status status = describe_sweep(out, path, document);
+        json_decref(document);
+        return status;
+    }
     ns_status status = describe_run(out, path, document);
     json_decref(document);
     return status;
@@ -378,12 +401,6 @@ ns_status ns_inspect(json_t **out, const char *path)
 }
 
 /* ---- for people ---- */
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text == NULL ? "" : text;
-}
 
 static void print_columns(FILE *to, const json_t *columns)
 {
@@ -440,6 +457,27 @@ static void print_run(FILE *to, const json_t *description)
     fprintf(to, "\n  bundle       %s\n", bundle[0] != '\0' ? bundle : "not yet");
 }
 
+static long long whole_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void print_sweep(FILE *to, const json_t *description)
+{
+    const json_t *best = json_object_get(description, "best");
+    fprintf(to, "  name     %s\n  members  %lld: %lld done, %lld failed, %lld still to do\n", text_of(description, "name"),
+            whole_of(description, "n_members"), whole_of(description, "done"), whole_of(description, "failed"),
+            whole_of(description, "unfinished") + whole_of(description, "missing"));
+    if (!json_is_object(best)) {
+        fprintf(to, "  best     none\n");
+        return;
+    }
+    char *values = json_dumps(json_object_get(best, "values"), JSON_REAL_PRECISION(6));
+    fprintf(to, "  best     setting %lld, mean %s %.6g: %s\n", whole_of(best, "setting"), text_of(description, "metric"),
+            json_number_value(json_object_get(best, "mean")), values != NULL ? values : "");
+    free(values);
+}
+
 void ns_inspect_print(FILE *to, const json_t *description)
 {
     const char *kind = text_of(description, "kind");
@@ -455,6 +493,8 @@ void ns_inspect_print(FILE *to, const json_t *description)
         print_scores(to, description);
     else if (strcmp(kind, "run") == 0)
         print_run(to, description);
+    else if (strcmp(kind, "sweep") == 0)
+        print_sweep(to, description);
     else
         print_package(to, description);
 }

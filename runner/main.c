@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "cluster/agree.h"
+#include "cluster/code_file.h"
 #include "cluster/launch.h"
 #include "cluster/log.h"
 #include "cluster/program.h"
 #include "cluster/stop.h"
+#include "cluster/watchdog.h"
 #include "data/hash.h"
 #include "data/durable.h"
 #include "runner/context.h"
@@ -28,7 +30,31 @@ static const struct {
     {"train", ns_verb_train},       {"score", ns_verb_score},   {"evaluate", ns_verb_evaluate},
     {"check", ns_verb_check},       {"verify", ns_verb_verify}, {"inspect", ns_verb_inspect},
     {"synth", ns_verb_synth},       {"import", ns_verb_import},
+    {"submit", ns_verb_submit},     {"sweep", ns_verb_sweep},
 };
+
+/*
+ * A task of a Slurm step that was given no way to find the others (srun --mpi=none). MPI would end each with a page of its own; so
+ * rank 0 says it in one line, and all leave with 2. A step of one task, such as a shell of srun --pty, needs nobody: it goes on as a
+ * process alone, without what would make MPI look for srun.
+ */
+static bool is_cut_off(void)
+{
+    static const char *const ways[] = {"PMIX_RANK", "PMI_RANK", "PMI_FD", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"};
+    static const char *const signs[] = {"SLURM_STEP_ID", "SLURM_STEPID", "SLURM_PROCID"};
+    const char *n_tasks = getenv("SLURM_STEP_NUM_TASKS"), *task = getenv("SLURM_PROCID");
+    if (n_tasks == NULL || task == NULL) return false;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if (getenv(ways[i]) != NULL) return false;
+    if (strcmp(n_tasks, "1") == 0) {
+        for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) unsetenv(signs[i]);
+        return false;
+    }
+    if (strcmp(task, "0") == 0)
+        fprintf(stderr, "nightshift: the %.12s tasks of this Slurm step cannot find one another: start them with 'srun --mpi=pmix' ('srun --mpi=list' "
+                        "shows what this Slurm has)\n", n_tasks);
+    return true;
+}
 
 /* Without a launcher Open MPI would start a daemon for a single process and look for networks: 0.3 s instead of 0.03. */
 static void quiet_singleton(void)
@@ -196,6 +222,10 @@ int main(int argc, char **argv)
         return code;
     }
 
+    if (is_cut_off()) {
+        ns_args_destroy(&args);
+        return 2;
+    }
     quiet_singleton();
     int provided;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
@@ -217,8 +247,12 @@ int main(int argc, char **argv)
     status = ns_agree(status, context.comm);
     if (status == NS_OK) status = run_verb(&context, parsed);
     if (context.text != NULL) fclose(context.text);
+    ns_watchdog_stop();
     code = ns_exit_code(status);
-    if (context.rank == 0) code = report(&context, status, text);
+    if (context.rank == 0) {
+        code = report(&context, status, text);
+        ns_code_file_write(code);
+    }
     MPI_Bcast(&code, 1, MPI_INT, 0, context.comm);
 
     free(text);

@@ -40,7 +40,7 @@ static json_t *read_document(const char *path)
 /* Names that only a killed life can have left, since this one has the lock: of the run's own files those with .tmp. */
 static bool is_leftover(const char *name)
 {
-    static const char *const ours[] = {"bundle.", "job.yaml.", "run.json.", "log.jsonl."};
+    static const char *const ours[] = {"bundle.", "job.yaml.", "run.json.", "log.jsonl.", "late."};
     bool mine = name[strspn(name, "0123456789")] == '.' && name[0] != '.'; /* of a checkpoint */
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) mine = mine || strncmp(name, ours[i], strlen(ours[i])) == 0;
     return mine && strstr(name, ".tmp") != NULL;

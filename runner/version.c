@@ -30,6 +30,13 @@ static void mpi_version(char *out, size_t size)
     snprintf(out, size, "%.100s", text);
 }
 
+/* A reason without the "device cuda: " that it begins with. */
+static const char *without_name(const char *message)
+{
+    static const char name[] = "device cuda: ";
+    return strncmp(message, name, sizeof name - 1) == 0 ? message + sizeof name - 1 : message;
+}
+
 char *ns_version_text(bool json)
 {
     unsigned major, minor, release;
@@ -42,10 +49,14 @@ char *ns_version_text(bool json)
     if (ns_device_open(&device, "cpu", 1, &alone) == NS_OK) snprintf(cpu, sizeof cpu, "%s", device->level);
     ns_device_close(&device);
     ns_error_clear();
+    char gpu[256], why[256] = "";
+    bool has_gpu = ns_device_look_for_cuda(gpu, sizeof gpu) == NS_OK;
+    if (!has_gpu) snprintf(why, sizeof why, "%.255s", without_name(ns_last_error()->message));
+    ns_error_clear();
 
     if (json) {
-        json_t *out = json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "verb", "version", "version", NS_VERSION,
-                                "numerics_version", NS_NUMERICS_VERSION, "cpu", cpu, "cuda", 0, "hdf5", hdf5, "mpi", mpi,
+        json_t *out = json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:s}", "verb", "version", "version", NS_VERSION,
+                                "numerics_version", NS_NUMERICS_VERSION, "cpu", cpu, "cuda", (int)has_gpu, "gpu", has_gpu ? gpu : why, "hdf5", hdf5, "mpi", mpi,
                                 "libyaml", yaml_get_version_string(), "jansson", jansson_version_str(), "libsodium",
                                 sodium_version_string());
         char *body = json_dumps(out, JSON_COMPACT), *text = NULL;
@@ -60,9 +71,9 @@ char *ns_version_text(bool json)
     if (to == NULL) return NULL;
     fprintf(to,
             "nightshift %s, numerics version %d\n"
-            "backends   cpu (%s); cuda not built in\n"
+            "backends   cpu (%s); cuda (%s%s)\n"
             "libraries  HDF5 %s, %s, libyaml %s, jansson %s, libsodium %s\n",
-            NS_VERSION, NS_NUMERICS_VERSION, cpu, hdf5, mpi, yaml_get_version_string(), jansson_version_str(),
+            NS_VERSION, NS_NUMERICS_VERSION, cpu, has_gpu ? "" : "none: ", has_gpu ? gpu : why, hdf5, mpi, yaml_get_version_string(), jansson_version_str(),
             sodium_version_string());
     fclose(to);
     return text;
