@@ -4,6 +4,8 @@
  * One device of one rank, and the tables of operations that a backend offers on it. The cpu backend is always
  * there and defines what every operation means; others must give its bytes.
  */
+#include <stddef.h>
+
 #include "cluster/status.h"
 #include "kernels/link.h"
 
@@ -12,28 +14,38 @@ struct ns_level;
 struct ns_scorer_ops;
 
 typedef struct ns_device {
-    const char *name;  /* "cpu" */
-    const char *level; /* the instruction set in use: "baseline", "avx2", "avx512" */
+    const char *name;  /* "cpu" or "cuda" */
+    const char *level; /* the instruction set in use: "baseline", "avx2", "avx512"; cuda: "sm_90" and the like */
     ns_link link;
     int n_threads; /* > 0 */
     const struct ns_forest_ops *forest;
     const struct ns_scorer_ops *scorer;
     const struct ns_level *loops; /* cpu: its inner loops for that instruction set */
+    char why_not[256];            /* auto: why there is no GPU; else empty */
     void *state;                  /* the backend's own, NULL for cpu */
+    void (*close)(struct ns_device *device); /* gives state back; NULL for cpu */
 } ns_device;
 
 /*
- * Opens the device of this rank and checks the arithmetic of every thread (ns_device_check).
+ * Opens the device of this rank and checks the arithmetic of every thread (ns_device_check). A GPU is used through
+ * nightshift_cuda.so: the file in NIGHTSHIFT_CUDA, or the one that lies beside the program, or in ../lib of its folder.
+ * Rank r of a node takes GPU r modulo the number of GPUs, so several ranks may share one.
  *   out        out  owned by the caller, closed with ns_device_close; NULL on failure
- *   name       in   "auto", "cpu" or "cuda"
+ *   name       in   "cpu"; "cuda"; "auto": cuda where there is one, else cpu, and why_not says why
  *   n_threads  in   threads that kernels may use, > 0
  *   link       in   copied
  * Local. Fails with NS_EUNAVAILABLE (no such device; NIGHTSHIFT_CPU names a level this processor has not; a
  * thread's arithmetic is not IEEE 754), NS_EINVAL (name is none of the three; NIGHTSHIFT_CPU is not baseline,
- * avx2 or avx512) or NS_ENOMEM.
+ * avx2 or avx512), NS_ENOMEM or NS_EDEVICE.
  */
 ns_status ns_device_open(ns_device **out, const char *name, int n_threads, const ns_link *link);
 void ns_device_close(ns_device **device);
+
+/*
+ * One line on the GPUs of this machine, for ns_program_version: "2 x sm_90, driver for CUDA 13.0". Local. NS_EUNAVAILABLE: there is
+ * none that could be used, and why.
+ */
+ns_status ns_device_look_for_cuda(char *text, size_t size);
 
 /*
  * Whether on every thread doubles and floats round to nearest and subnormals are neither flushed nor taken

@@ -28,7 +28,8 @@ typedef struct ns_planes {
 /* The planes of a column in a block of 3 * n_bins. */
 static inline ns_planes ns_planes_in(int64_t *block, int64_t n_bins)
 {
-    return (ns_planes){block, block + n_bins, block + 2 * n_bins};
+    ns_planes planes = {block, block + n_bins, block + 2 * n_bins};
+    return planes;
 }
 
 /* The used lanes of one tile. */

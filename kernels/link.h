@@ -11,6 +11,7 @@
 
 typedef struct ns_link {
     int rank, n_ranks;
+    int rank_on_node; /* among the ranks of this machine: which of its GPUs is taken */
     void *context; /* handed to every callback; borrowed for the life of the device */
     void (*sum_i64)(void *context, int64_t *values, int64_t n);
     void (*max_i64)(void *context, int64_t *values, int64_t n);

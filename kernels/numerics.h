@@ -27,7 +27,9 @@
 #define NS_INLINE static inline __host__ __device__
 #else
 #define NS_INLINE static inline
+#ifndef __cplusplus
 _Static_assert(FLT_EVAL_METHOD == 0, "double arithmetic must be done in double (no x87)");
+#endif
 #endif
 
 /* 1.5 * 2^52: adding it to |x| < 2^51 leaves the nearest integer, ties to even, in the low bits. */

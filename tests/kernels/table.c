@@ -5,6 +5,7 @@
 #include "kernels/numerics.h"
 #include "kernels/philox.h"
 #include "tests/check.h"
+#include "tests/kernels/backend.h"
 
 /* Tables are the same everywhere: no library mathematics but floor. Uniform in [0, 1). */
 static double uniform(uint32_t column, int64_t row)
@@ -342,7 +343,7 @@ void test_train(test_result *r, const test_table *t, const ns_forest_settings *s
     ns_forest *f;
     local l;
     memset(r, 0, sizeof *r);
-    CHECK_OK(ns_device_open(&device, "cpu", way->n_threads, &way->link));
+    CHECK_OK(test_open(&device, way->n_threads, &way->link));
     local_make(&l, t, way);
     CHECK_OK(ns_trees_create(&r->trees));
     r->n_rounds = n_rounds;
@@ -399,7 +400,7 @@ void test_score(const test_result *r, const test_table *t, int n_threads, int64_
     ns_link alone = ns_link_alone();
     ns_device *device;
     ns_scorer *scorer;
-    CHECK_OK(ns_device_open(&device, "cpu", n_threads, &alone));
+    CHECK_OK(test_open(&device, n_threads, &alone));
     CHECK_OK(device->scorer->create(&scorer, device, &plan));
     ns_score_slab slab = {.n_rows = t->n_rows, .columns = columns, .margin = margin, .risk = risk};
     CHECK_OK(device->scorer->score_slab(scorer, &slab));

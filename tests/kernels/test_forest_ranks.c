@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include "tests/kernels/backend.h"
 #include "tests/kernels/ranks.h"
 #include "tests/kernels/table.h"
 
@@ -70,7 +71,7 @@ static ns_status create_on_first(ns_objective objective, const float *label, int
     ns_forest *forest;
     ns_link link = test_link(&comm);
     int64_t row_number[4] = {0, 1, 2, 3};
-    CHECK_OK(ns_device_open(&device, "cpu", 1, &link));
+    CHECK_OK(test_open(&device, 1, &link));
     ns_forest_plan plan = {.settings = test_settings_for(&recipe),
                            .n_train = link.rank == 0 ? n : 0,
                            .n_train_global = n,

@@ -7,6 +7,7 @@
 #include "kernels/numerics.h"
 #include "kernels/prediction.h"
 #include "tests/golden/recorded.h"
+#include "tests/kernels/backend.h"
 #include "tests/kernels/slow_check.h"
 #include "tests/kernels/table.h"
 
@@ -431,7 +432,7 @@ static ns_status create_with(ns_objective objective, const float *label, const f
     ns_forest *forest;
     const int64_t row_number[4] = {0, 1, 2, 3};
     test_recipe recipe = {.objective = objective, .n_classes = 4};
-    CHECK_OK(ns_device_open(&device, "cpu", 1, &alone));
+    CHECK_OK(test_open(&device, 1, &alone));
     ns_forest_plan plan = {.settings = test_settings_for(&recipe),
                            .n_train = 3,
                            .n_valid = 1,
