@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cluster/status.h"
+#include "cluster/usage.h"
 #include "jobs/job.h"
 #include "kernels/device.h"
 #include "runner/cli.h"
@@ -16,6 +17,7 @@ typedef struct ns_context {
     const ns_args *args;
     char life[17];     /* hex id of this process start, the same on all ranks */
     double started;    /* ns_seconds() */
+    ns_usage used_before; /* of this process when it started: nothing, but where a verb runs others */
     json_t *summary;   /* --json: what the verb adds beside verb, status, exit, seconds. Rank 0's is printed */
     FILE *text;        /* the summary for people, without --json. Rank 0's is printed */
     char counts[200];  /* key=value pairs for the log's last line */

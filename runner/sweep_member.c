@@ -54,6 +54,7 @@ static ns_status train_member(const ns_sweep *sweep, const ns_sweep_member *memb
         ns_context child = *context;
         child.args = &args;
         child.started = ns_seconds();
+        child.used_before = ns_usage_now();
         child.summary = summary;
         child.text = text;
         child.counts[0] = '\0';

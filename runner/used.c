@@ -59,7 +59,9 @@ ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job 
     ns_status status = ns_agree(mine == NULL || spread == NULL ? ns_fail(NS_ENOMEM, "no memory for what the run used") : NS_OK, context->comm);
     if (status == NS_OK) {
         ns_usage usage = ns_usage_now();
-        const double figures[N_FIGURES] = {usage.cpu_s, wall > 0 ? usage.waiting_s / wall : 0, usage.peak_bytes, usage.read_bytes, usage.sent_bytes};
+        const ns_usage *before = &context->used_before;
+        const double figures[N_FIGURES] = {usage.cpu_s - before->cpu_s, wall > 0 ? (usage.waiting_s - before->waiting_s) / wall : 0, usage.peak_bytes,
+                                           usage.read_bytes - before->read_bytes, usage.sent_bytes - before->sent_bytes};
         memcpy(mine, figures, sizeof figures);
         int i = N_FIGURES;
         json_object_foreach(phases, name, value) mine[i++] = json_real_value(value);

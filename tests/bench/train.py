@@ -180,7 +180,7 @@ data:
   cohort: [{cohort}]
   id: {case.get('name', 'encounter_id')}
   label: {label}
-  group: {case.get('group', 'patient_id')}
+{f"  group: {case['group']}" if 'group' in case else '  # each row for itself: the part column parts patients'}
   split: {{by: column, column: part}}
 model: {{type: gbdt, objective: {'multiclass' if case.get('classes') else 'binary'}, rounds: {a.rounds}, learning_rate: {RATE}, max_leaves: {case['leaves']}, max_bins: {BINS}}}
 run: {{out: {folder}/run, threads: {n_threads}, checkpoint_every: 600s}}
