@@ -2,7 +2,7 @@
 #define NIGHTSHIFT_KERNELS_CUDA_BLOCK_H
 /*
  * Sums, maxima and running sums over a block of NS_CUDA_THREADS threads. All threads of the block call them, and all get
- * the result. They begin with a barrier, so that one may be called after the other and what threads wrote before is seen.
+ * the result. Unless it says otherwise a function begins with a barrier, so that it may be called again at once.
  */
 #include "kernels/cuda_state.h"
 extern "C" {
@@ -21,7 +21,7 @@ static __device__ inline int64_t ns_block_sum(int64_t value)
     return all;
 }
 
-/* Of each kind of a cell by itself. */
+/* Of each kind of a cell by itself. Between two calls the caller has a barrier. */
 static __device__ inline ns_cell ns_block_sum_cell(ns_cell value)
 {
     NS_SHARED(int64_t, part, [3 * NS_CUDA_WARPS]);
@@ -30,7 +30,6 @@ static __device__ inline ns_cell ns_block_sum_cell(ns_cell value)
         value.h += __shfl_xor_sync(0xffffffffu, value.h, d);
         value.n += __shfl_xor_sync(0xffffffffu, value.n, d);
     }
-    __syncthreads();
     if (threadIdx.x % 32 == 0) {
         int64_t *own = part + 3 * (threadIdx.x / 32);
         own[0] = value.g;
@@ -96,6 +95,7 @@ static __device__ inline bool ns_ranks_above(double gain, int64_t place, ns_rank
     return gain > than.gain || (gain == than.gain && place < than.place);
 }
 
+/* Between two calls the caller has a barrier. */
 static __device__ inline ns_ranked ns_block_best(ns_ranked mine)
 {
     NS_SHARED(double, gain, [NS_CUDA_WARPS]);
@@ -107,7 +107,6 @@ static __device__ inline ns_ranked ns_block_best(ns_ranked mine)
         mine.gain = other_gain;
         mine.place = other_place;
     }
-    __syncthreads();
     if (threadIdx.x % 32 == 0) {
         gain[threadIdx.x / 32] = mine.gain;
         place[threadIdx.x / 32] = mine.place;

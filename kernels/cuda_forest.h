@@ -1,6 +1,7 @@
 #ifndef NIGHTSHIFT_KERNELS_CUDA_FOREST_H
 #define NIGHTSHIFT_KERNELS_CUDA_FOREST_H
-/* What the C sources of the cuda forest share: forest_cuda.c prepares and trains, leaves_cuda.c gives leaves values. */
+/* What the C sources of the cuda forest share: seal_cuda.c takes a forest to the GPU, forest_cuda.c trains it, leaves_cuda.c
+   gives leaves values. */
 #include "kernels/cuda_rows.h"
 #include "kernels/cuda_state.h"
 #include "kernels/cuda_tree.h"
@@ -42,6 +43,10 @@ typedef struct ns_cuda_forest {
     double *step;                 /* [max_nodes] */
     ns_leaf_bounds *bounds;       /* [max_nodes] */
 } ns_cuda_forest;
+
+/* Makes forest->cuda: everything that training needs, on the GPU, margins = base + trees. What was taken before a failure is
+   given back with the forest. Local. NS_ENOMEM, NS_EDEVICE. */
+ns_status ns_cuda_seal(ns_forest *forest, const ns_trees *trees);
 
 /*
  * Values and rows of the nodes of the tree in c->host_tree, whose rows' leaves are known: into c->host_tree, and leaf

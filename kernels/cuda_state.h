@@ -21,9 +21,6 @@ typedef struct ns_cuda ns_cuda;
 int ns_cuda_multiprocessors(const ns_cuda *cuda);
 size_t ns_cuda_shared_bytes(const ns_cuda *cuda);
 
-/* Kernels launched so far. */
-int64_t ns_cuda_n_launches(const ns_cuda *cuda);
-
 /* Blocks of memory with one lifetime. Once one cannot be had, the rest are only counted. */
 typedef struct ns_cuda_memory {
     ns_cuda *cuda;

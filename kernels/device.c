@@ -56,7 +56,7 @@ ns_status ns_device_check(const ns_device *device)
 /* Where the module is. False: NIGHTSHIFT_CUDA does not say, and it lies at none of the usual places. */
 static bool find_module(char *path, size_t size)
 {
-    static const char *const places[] = {"", "../lib/", "../kernels/"}; /* beside; installed; in a build folder */
+    static const char *const places[] = {"", "../lib/"};
     const char *said = getenv("NIGHTSHIFT_CUDA");
     if (said != NULL && said[0] != '\0') return snprintf(path, size, "%s", said) < (int)size;
     char folder[PATH_MAX];

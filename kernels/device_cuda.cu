@@ -20,7 +20,6 @@ struct ns_cuda {
     cudaStream_t stream, streams[NS_CUDA_STREAMS]; /* stream: the one in use */
     cudaEvent_t mark[NS_CUDA_MARKS];
     bool is_set[NS_CUDA_MARKS], waits;
-    int64_t n_launches;
 };
 
 ns_status ns_cuda_check(cudaError_t result, const char *doing)
@@ -50,14 +49,8 @@ size_t ns_cuda_shared_bytes(const ns_cuda *cuda)
     return cuda->shared_bytes;
 }
 
-int64_t ns_cuda_n_launches(const ns_cuda *cuda)
-{
-    return cuda->n_launches;
-}
-
 ns_status ns_cuda_launched(ns_cuda *cuda, const char *kernel)
 {
-    cuda->n_launches++;
     cudaError_t result = cudaGetLastError();
     if (result == cudaSuccess && cuda->waits) result = cudaStreamSynchronize(cuda->stream);
     return ns_cuda_check(result, kernel);

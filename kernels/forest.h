@@ -141,10 +141,10 @@ typedef struct ns_forest_ops {
        NS_BYTE_BINS bins (kernels/bin.h), else uint16_t. Local; threads of the caller may read at once. */
     void (*read_bins)(const ns_forest *forest, int32_t feature, int64_t first, int64_t n, void *out);
     /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty).
-       Collective. NS_ENOMEM. */
+       Collective. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
     /* One boosting round; appends its trees. round counts from 0 and keys the random numbers. Collective.
-       NS_ENOMEM: nothing is appended then. */
+       NS_ENOMEM, NS_EDEVICE (a GPU was lost): nothing is appended then. */
     ns_status (*round)(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
     /* Margins of local rows [first, first + n) in units of 2^-k, base included: [n][n_outputs]. Local. */
     ns_status (*read_margins)(ns_forest *forest, int64_t first, int64_t n, int64_t *margins);
@@ -159,7 +159,8 @@ typedef struct ns_forest_ops {
     void (*destroy)(ns_forest **forest);
 } ns_forest_ops;
 
-/* The cpu backend. */
+/* The cpu backend. The cuda backend (forest_cuda.c) is the same up to seal: it counts, finds cuts and stores bins on the
+   host, and trains on the GPU from there on. */
 extern const ns_forest_ops ns_forest_cpu;
 
 /* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank,

@@ -145,7 +145,7 @@ __device__ inline bool is_preferred(const ns_cuda_node *node, int32_t a, int32_t
     return is_before(node, a, b);
 }
 
-/* The best leaf of the strict tree, -1: none can be split. */
+/* The best leaf of the strict tree, -1: none can be split. Between two calls there is a barrier. */
 __device__ inline int32_t best_leaf(const ns_cuda_grow &g, int32_t n_nodes)
 {
     NS_SHARED(int32_t, of_warp, [NS_CUDA_WARPS]);
@@ -159,7 +159,6 @@ __device__ inline int32_t best_leaf(const ns_cuda_grow &g, int32_t n_nodes)
         int32_t other = __shfl_xor_sync(0xffffffffu, best, d);
         if (is_preferred(g.node, other, best)) best = other;
     }
-    __syncthreads();
     if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = best;
     __syncthreads();
     for (int w = 0; w < NS_CUDA_WARPS; w++)
@@ -281,15 +280,12 @@ __global__ void choose(ns_cuda_grow g)
 {
     ns_cuda_control *c = g.control;
     if (c->is_done) return;
-    __syncthreads();
-    if (threadIdx.x == 0) close_batch(g, c);
-    __syncthreads();
+    if (threadIdx.x == 0) close_batch(g, c); /* touches nothing that others look at before the next barrier */
     int32_t best = -1, n_nodes = c->n_nodes, left = c->left;
     for (; left > 0; left--) {
         best = best_leaf(g, n_nodes);
         if (best < 0 || g.node[best].left < 0) break;
-        __syncthreads();
-        if (threadIdx.x == 0) g.node[best].is_chosen = 1;
+        if (threadIdx.x == 0) g.node[best].is_chosen = 1; /* all have looked: best_leaf has a barrier after that */
         __syncthreads();
     }
     bool is_done = left == 0 || best < 0;

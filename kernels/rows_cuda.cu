@@ -126,7 +126,6 @@ __global__ void sample_rows(ns_cuda_rows r, ns_stream stream, uint64_t below, ui
         if (threadIdx.x == 0) begin[0] = atomicAdd(n, (unsigned long long)taken);
         __syncthreads();
         if (is_in) row[begin[0] + (unsigned long long)place] = (uint32_t)i;
-        __syncthreads();
     }
 }
 

@@ -36,9 +36,9 @@ typedef struct ns_scorer ns_scorer;
 
 typedef struct ns_scorer_ops {
     const char *name;
-    /* Local. NS_ENOMEM. */
+    /* Local. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*create)(ns_scorer **out, ns_device *device, const ns_scorer_plan *plan);
-    /* Local. Cannot fail on the cpu; scratch is taken in create. */
+    /* Local. Cannot fail on the cpu; scratch is taken in create. NS_EDEVICE: a GPU was lost. */
     ns_status (*score_slab)(ns_scorer *scorer, const ns_score_slab *slab);
     void (*destroy)(ns_scorer **scorer);
 } ns_scorer_ops;

@@ -237,7 +237,7 @@ __device__ inline uint64_t bits_in_order(double x)
     return (bits >> 63) != 0 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-/* Bitonic, ascending by (key, bin); n a power of two. */
+/* Bitonic, ascending by (key, bin); n a power of two. The caller has the barrier after it. */
 __device__ inline void sort(uint64_t *key, uint32_t *bin, int32_t n)
 {
     for (int32_t size = 2; size <= n; size *= 2)
@@ -256,16 +256,15 @@ __device__ inline void sort(uint64_t *key, uint32_t *bin, int32_t n)
                 bin[b] = bin_a;
             }
         }
-    __syncthreads();
 }
 
-/* The sortable bins of a node, in order, into bin; their sum. Returns how many. */
+/* The sortable bins of a node, in order, into bin; their sum. Returns how many. Begins and ends with barriers, those of
+   the sums over the block. */
 __device__ inline int32_t order(const ns_cuda_grow &g, const int64_t *planes, int32_t n_bins, uint64_t *key, uint32_t *bin, ns_cell *sorted)
 {
     const ns_split_rule &r = g.rule;
     int64_t least = r.category_split_rows > 1 ? r.category_split_rows : 1, n = 0, here;
     ns_cell sum = {0, 0, 0};
-    __syncthreads(); /* who looked at the scratch before is done with it */
     for (int32_t from = 0; from < n_bins; from += NS_CUDA_THREADS) {
         int32_t b = from + (int32_t)threadIdx.x;
         bool is_in = b < n_bins && b != 1 && planes[2 * n_bins + b] >= least;
@@ -331,8 +330,7 @@ __global__ void __launch_bounds__(NS_CUDA_THREADS) look_categories(ns_cuda_grow 
             if (!opening.want_large) continue;
             int64_t *planes = planes_at(g, g.node[opening.large].slot, feature);
             put_cell(planes, n_bins, b, minus(cell_of(planes, n_bins, b), small));
-        }
-        __syncthreads();
+        } /* a thread reads its own bins first; others' only after the barriers of sorting */
         for (int which = 0; which < 2; which++) {
             if (!(which == 0 ? opening.want_small : opening.want_large) || !is_asked(g, 2 * o + which, feature)) continue;
             const ns_cuda_node &node = g.node[which == 0 ? opening.small : opening.large];

@@ -49,7 +49,7 @@ while IFS=: read -r file line text; do
     esac
     (cd "$folder" && sh -c "$(sed "s# -o test_cases_cuda_race # $(echo "$work"/*.o) -o $work/mutant #" "$link")")
     # What a barrier is known by: its file, function and how many barriers of the function come before it.
-    name=$(awk -v line="$line" '/^[A-Za-z_].*\(/ && !/;$/ { f = $0; sub(/\(.*/, "", f); sub(/.*[ *]/, "", f); n = 0 }
+    name=$(awk -v line="$line" '/^[A-Za-z_].*\(/ && !/;$/ { f = $0; sub(/__launch_bounds__\([A-Z_]*\)/, "", f); sub(/\(.*/, "", f); sub(/.*[ *]/, "", f); n = 0 }
                                 /__sync(threads|warp)\(\);/ { n++; if (NR == line) print f " " n }' "$root/$file")
     place="$(basename "$file") $name"
     if NIGHTSHIFT_CUDA_SEEDS=1-2 timeout 300 "$work/mutant" >"$work/out" 2>&1; then

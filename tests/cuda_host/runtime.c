@@ -94,7 +94,7 @@ cudaError_t cudaSetDevice(int device)
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device)
 {
     (void)device;
-    *value = attribute == cudaDevAttrMultiProcessorCount              ? 2
+    *value = attribute == cudaDevAttrMultiProcessorCount              ? 1 /* few blocks: each takes several pieces of work */
              : attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin ? NS_HOST_SHARED_BYTES
              : attribute == cudaDevAttrComputeCapabilityMajor         ? 9
                                                                       : 0;

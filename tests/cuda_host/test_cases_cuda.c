@@ -16,7 +16,7 @@ static test_result train(const test_case *c, const test_table *table, const char
     ns_link alone = ns_link_alone();
     size_t n = (size_t)table->n_rows * (size_t)(c->recipe.n_classes > 1 ? c->recipe.n_classes : 1) + 1;
     test_backend = backend;
-    test_case_train(c, table, &alone, &result);
+    test_case_train(c, table, &alone, NULL, &result);
     *margin = calloc(n, sizeof **margin);
     *risk = calloc(n, sizeof **risk);
     test_score(&result, table, 1, *margin, *risk);

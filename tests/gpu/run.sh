@@ -32,7 +32,7 @@ done
 
 find_file()
 {
-    for at in "$build/$1" "$build/runner/$1" "$build/kernels/$1" "$build/tests/gpu/$1" "$build/tests/cuda_host/$1" "$build/bin/$1" "$build/lib/$1"; do
+    for at in "$build/$1" "$build/runner/$1" "$build/kernels/$1" "$build/tests/gpu/$1" "$build/tests/cuda_host/$1" "$build/bin/$1" "$build/parts/$1"; do
         if [ -e "$at" ]; then echo "$at"; return 0; fi
     done
     return 1

@@ -13,6 +13,8 @@ const test_case test_cases[] = {
     {.name = "ties", .recipe = {ROWS, .coarse = true}, .min_rows = 1, .max_leaves = 64, .category_split_rows = 5},
     {.name = "ties, few levels a side", .recipe = {ROWS, .coarse = true}, .category_max_levels = 2, .min_rows = 3, .category_split_rows = 4},
     {.name = "wide gradients", .recipe = {ROWS}, .gradient_bits = 30, .category_split_rows = 15},
+    {.name = "wide gradients, many leaves", .recipe = {ROWS, .no_categories = true}, .gradient_bits = 30, .batch = 64, .max_leaves = 40, .min_rows = 2},
+    {.name = "rows for no split", .recipe = {ROWS}, .min_rows = 200},
     {.name = "weights", .recipe = {ROWS, .weights = WEIGHTS_MILD}},
     {.name = "weights over six orders", .recipe = {ROWS, .weights = WEIGHTS_SIX_ORDERS}},
     {.name = "rules", .recipe = {ROWS}, .l1 = 0.7, .no_l2 = true, .min_gain = 0.5, .min_hessian = 3.0, .max_depth = 3},
@@ -22,7 +24,7 @@ const test_case test_cases[] = {
     {.name = "margins beyond 16", .recipe = {ROWS}, .learning_rate = 3.0, .n_rounds = 3},
     {.name = "rare labels", .recipe = {.n_train = 900, .n_valid = 20, .steep = 1.0, .offset = -4.0}, .row_sample = 0.5},
     {.name = "resumed, another order", .recipe = {ROWS}, .shuffle = 99, .resume_at = 1, .n_rounds = 2},
-    {.name = "several pieces", .recipe = {.n_train = 9000, .n_valid = 700, .steep = 1.0}, .max_leaves = 6},
+    {.name = "several pieces", .recipe = {.n_train = 9000, .n_valid = 700, .steep = 1.0}, .max_leaves = 6, .row_sample = 0.7},
     {.name = "several pieces, wide", .recipe = {.n_train = 5000, .n_valid = 0, .steep = 1.0, .no_categories = true}, .gradient_bits = 30, .max_leaves = 4},
     {.name = "hardly any rows", .recipe = {.n_train = 7, .n_valid = 1, .steep = 1.0}, .min_rows = 1},
     {.name = "no split", .recipe = {ROWS}, .min_gain = 1e300},
@@ -51,7 +53,8 @@ static void replace_i32(int32_t *setting, int32_t by)
     if (by != 0) *setting = by;
 }
 
-void test_case_train(const test_case *c, const test_table *table, const ns_link *link, test_result *result)
+void test_case_train(const test_case *c, const test_table *table, const ns_link *link, int (*rank_of)(int64_t row, int n_ranks),
+                     test_result *result)
 {
     ns_forest_settings s = test_settings_for(&c->recipe);
     test_way way = test_plain_way();
@@ -72,6 +75,7 @@ void test_case_train(const test_case *c, const test_table *table, const ns_link 
     replace(&s.learning_rate, c->learning_rate);
     if (c->no_l2) s.l2 = 0.0;
     way.link = *link;
+    way.rank_of = rank_of;
     way.shuffle = c->shuffle;
     way.resume_at = c->resume_at;
     test_train(result, table, &s, c->n_rounds == 0 ? 1 : c->n_rounds, &way);

@@ -18,6 +18,7 @@ typedef struct test_case {
 extern const test_case test_cases[];
 extern const int test_n_cases;
 
-/* Trains the case on test_backend's device, over the link's ranks. */
-void test_case_train(const test_case *c, const test_table *table, const ns_link *link, test_result *result);
+/* Trains the case on test_backend's device, over the link's ranks; rank_of as in test_way, NULL: all rows are here. */
+void test_case_train(const test_case *c, const test_table *table, const ns_link *link, int (*rank_of)(int64_t row, int n_ranks),
+                     test_result *result);
 #endif

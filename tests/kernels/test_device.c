@@ -34,12 +34,36 @@ static ns_status open_as(const char *name, const char *level)
 static void devices_have_names(void **state)
 {
     (void)state;
+    setenv("NIGHTSHIFT_CUDA", "/nowhere/nightshift_cuda.so", 1); /* also where there is a GPU */
     CHECK_OK(open_as("cpu", NULL));
     CHECK_OK(open_as("auto", NULL));
     CHECK_OK(open_as("cpu", "baseline"));
-    CHECK_FAILS(open_as("cuda", NULL), NS_EUNAVAILABLE, "device cuda");
+    CHECK_FAILS(open_as("cuda", NULL), NS_EUNAVAILABLE, "device cuda: nightshift_cuda.so cannot be loaded");
+    setenv("NIGHTSHIFT_CUDA", "/proc/self/exe", 1);
+    CHECK_FAILS(open_as("cuda", NULL), NS_EUNAVAILABLE, "device cuda: ");
     CHECK_FAILS(open_as("gpu", NULL), NS_EINVAL, "must be auto, cpu or cuda");
     CHECK_FAILS(open_as("cpu", "sse9"), NS_EINVAL, "must be baseline, avx2 or avx512");
+    unsetenv("NIGHTSHIFT_CUDA");
+}
+
+/* Where there is no GPU, auto says so; asking changes nothing. */
+static void auto_says_why_not(void **state)
+{
+    (void)state;
+    ns_link alone = ns_link_alone();
+    ns_device *device;
+    char text[256];
+    setenv("NIGHTSHIFT_CUDA", "/nowhere/nightshift_cuda.so", 1);
+    CHECK_OK(ns_device_open(&device, "auto", 2, &alone));
+    assert_string_equal(device->name, "cpu");
+    assert_non_null(strstr(device->why_not, "cannot be loaded"));
+    assert_true(ns_last_error()->code == NS_OK);
+    ns_device_close(&device);
+    CHECK_OK(ns_device_open(&device, "cpu", 2, &alone));
+    assert_true(device->why_not[0] == '\0' && device->close == NULL);
+    ns_device_close(&device);
+    CHECK_FAILS(ns_device_look_for_cuda(text, sizeof text), NS_EUNAVAILABLE, "device cuda: ");
+    unsetenv("NIGHTSHIFT_CUDA");
 }
 
 /* A level that the processor has not is refused, one that it has is used. */
@@ -153,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_have_names),      cmocka_unit_test(levels_are_taken_or_refused),
+        cmocka_unit_test(auto_says_why_not),
         cmocka_unit_test(every_loop_is_set),       cmocka_unit_test(wrong_arithmetic_is_refused),
         cmocka_unit_test(every_thread_is_checked), cmocka_unit_test(a_link_alone_leaves_values),
     };
