@@ -4,8 +4,9 @@
  * Slurm as a submission sees it: a batch script, sbatch, squeue, sinfo, scancel. All calls are local; one process makes them.
  *
  * A batch script runs one verb under a launcher and ends with the program's own code. Rank 0 leaves that code in a file, since
- * srun --kill-on-bad-exit may kill a rank that is on its way out and would then tell of that. 75 and 76, which is
- * also what the death of a rank by KILL or TERM means, go back into the queue, at most max_requeues times; nothing else does.
+ * srun --kill-on-bad-exit may kill a rank that is on its way out and would then tell of that. 75 and 76, which is also what the death
+ * of a rank by KILL means, or by a request to stop that came before it listened, go back into the queue, at most max_requeues times;
+ * nothing else does.
  */
 #include <stdbool.h>
 #include <stdint.h>

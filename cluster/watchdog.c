@@ -163,12 +163,13 @@ static void forget(void)
 
 /* --- who is late --- */
 
-/* Whether a lower rank waits in the same meeting: then it speaks. */
+/* Whether a lower rank waits in the same meeting, or rank 0 in any: then it speaks. A network that is cut leaves each part in a
+   meeting of its own, and what is said on the other side of the cut may reach nobody. */
 static bool another_speaks(int64_t meetings)
 {
     for (int r = 0; r < dog.rank; r++) {
         sight s = read_sight(r);
-        if (s.state == 'w' && s.meetings == meetings) return true;
+        if (s.state == 'w' && (s.meetings == meetings || r == 0)) return true;
     }
     return false;
 }

@@ -7,11 +7,11 @@
  * Every rank counts the collective calls of MPI that it began (meetings.c stands between the program and the library). A rank that
  * waits in one for longer than NOTE_LEAST_S and ten times its longest step so far, or half the limit where that is less, writes a small
  * file of its own, and so does one that has been at work without a sign for as long. Who has no file, is not waiting or has begun
- * fewer meetings is late: a process that is stopped, a node that is gone, or one at work. The lowest waiting rank says so in one
- * line of the log (event=late), with the late rank, its node, and the phase that the others have done. Signs are meetings and looks
- * at requests to stop (cluster/stop.h), of which every long loop makes many: a late rank that goes on giving signs is waited for;
- * one that gives none for the limit is given up, and the lowest waiting rank leaves with 76, upon which every launcher ends the others. A
- * run of one rank, and one in which nobody waits, is only told of.
+ * fewer meetings is late: a process that is stopped, a node that is gone, or one at work. Rank 0, or where it is late itself the
+ * lowest waiting rank, says so in one line of the log (event=late), with the late rank, its node, and the phase that the others have
+ * done. Signs are meetings and looks at requests to stop (cluster/stop.h), of which every long loop makes many: a late rank that goes
+ * on giving signs is waited for; one that gives none for the limit is given up, and the rank that spoke leaves with 76, upon which
+ * every launcher ends the others. A run of one rank, and one in which nobody waits, is only told of.
  *
  * The files stand in a folder that all ranks see, made when it is first needed: beside the code file of a Slurm job (cluster/code_file.h),
  * else in the run folder. After a run that was given up the batch script removes it, or the next training in the run folder.

@@ -94,9 +94,9 @@ static ns_status copy_beside(const char *folder, const char *own, const char *na
     return status;
 }
 
-/* programs/HASH/nightshift, unless it is there: of the same bytes then, since it appears whole under the name of its hash. A program
-   that is a folder of its own (cluster/program.h) is not copied: its starter is the program. */
-static ns_status freeze_program(ns_submission *s, const char *submissions)
+/* Where the frozen program stands or will: programs/HASH/nightshift. A program that is a folder of its own (cluster/program.h) is not
+   copied: its starter is the program. */
+static ns_status name_program(ns_submission *s, const char *submissions)
 {
     char *own = NULL, *bytes = NULL, *folder = NULL, *programs = NULL, hex[65];
     size_t n = 0;
@@ -117,13 +117,8 @@ static ns_status freeze_program(ns_submission *s, const char *submissions)
         s->program = is_folder ? strdup(own) : folder != NULL ? ns_path_join(folder, "nightshift") : NULL;
         if (s->program == NULL) status = no_memory();
     }
-    if (status == NS_OK && !is_folder && access(s->program, X_OK) != 0) {
-        status = ns_durable_mkdir(folder, "programs");
-        if (status == NS_OK) status = copy_beside(folder, own, "nightshift_cuda.so"); /* the module, before whom it belongs to */
-        if (status == NS_OK) status = ns_durable_publish(s->program, bytes, n, "program");
-        if (status == NS_OK) status = make_executable(s->program);
-    }
     if (status == NS_OK) {
+        s->copies_program = !is_folder;
         json_object_set_new(s->record, "program", ns_json_path(own));
         json_object_set_new(s->record, "program_hash", json_string(hex));
     }
@@ -132,6 +127,35 @@ static ns_status freeze_program(ns_submission *s, const char *submissions)
     free(folder);
     free(programs);
     return status;
+}
+
+/* The copy, unless it is there: of the same bytes then, since it appears whole under the name of its hash. */
+static ns_status copy_program(const ns_submission *s)
+{
+    char *own = NULL, *folder = strdup(s->program), *bytes = NULL;
+    size_t n = 0;
+    bool found = false;
+    ns_status status = folder == NULL ? no_memory() : own_path(&own);
+    if (status == NS_OK) status = ns_read_whole(own, &bytes, &n, &found);
+    if (status == NS_OK && !found) status = ns_fail(NS_EUNAVAILABLE, "cannot read the running program '%s'", own);
+    if (status == NS_OK) {
+        *strrchr(folder, '/') = '\0';
+        status = ns_durable_mkdir(folder, "programs");
+    }
+    if (status == NS_OK) status = copy_beside(folder, own, "nightshift_cuda.so"); /* the module, before whom it belongs to */
+    if (status == NS_OK) status = ns_durable_publish(s->program, bytes, n, "program");
+    if (status == NS_OK) status = make_executable(s->program);
+    free(bytes);
+    free(folder);
+    free(own);
+    return status;
+}
+
+ns_status ns_submission_freeze(ns_submission *s)
+{
+    s->frozen = true;
+    NS_TRY(ns_durable_mkdir(s->folder, "submission"));
+    return s->copies_program && access(s->program, X_OK) != 0 ? copy_program(s) : NS_OK;
 }
 
 /* --- open, write, close --- */
@@ -145,8 +169,7 @@ static ns_status open_real(ns_submission *s, const char *submissions)
     if (status == NS_OK) status = ns_lock_take(&s->lock, lock, "the queue of the run folder", taken_over, sizeof taken_over);
     free(lock);
     if (status == NS_OK) status = choose_folder(s, submissions);
-    if (status == NS_OK) status = ns_durable_mkdir(s->folder, "submission");
-    if (status == NS_OK) status = freeze_program(s, submissions);
+    if (status == NS_OK) status = name_program(s, submissions);
     return status;
 }
 
@@ -188,7 +211,11 @@ void ns_submission_abandon(ns_submission *s)
 {
     ns_error first = *ns_last_error();
     ns_error_clear();
-    if (s->folder != NULL && s->lock != NULL && ns_durable_remove(s->folder, "submission") != NS_OK) ns_error_clear();
+    if (s->frozen && ns_durable_remove(s->folder, "submission") != NS_OK) ns_error_clear();
+    if (s->lock != NULL) ns_lock_release(&s->lock);
+    char *submissions = s->run != NULL ? ns_path_join(s->run, "submissions") : NULL;
+    if (submissions != NULL) ns_writable_unmake(submissions, s->n_made);
+    free(submissions);
     *ns_last_error() = first;
 }
 

@@ -26,17 +26,21 @@ typedef struct ns_submission {
     json_t *record; /* submission.json */
     ns_lock *lock;  /* of RUN/submissions; NULL in a dry run */
     int n_made;     /* folders that open made */
+    bool copies_program, frozen;
 } ns_submission;
 
 typedef enum ns_submission_kind { NS_SUBMISSION_REAL, NS_SUBMISSION_DRY } ns_submission_kind;
 
 /*
- * Chooses the next free number. REAL: takes the lock of RUN/submissions, so that of two at one moment the second is refused, makes
- * the folder and freezes the program. DRY: writes nothing.
+ * Chooses the next free number. REAL: takes the lock of RUN/submissions, so that of two at one moment the second is refused. DRY:
+ * writes nothing.
  *   run  in  absolute path of the run folder, there or not
  * NS_EINVAL: held by another process, not writable. NS_EIO, NS_ENOMEM. Close in either case; start from a zeroed one.
  */
 ns_status ns_submission_open(ns_submission *out, const char *run, ns_submission_kind kind);
+
+/* Makes the folder and copies the program, where this build's copy is not there yet. NS_EIO, NS_ENOMEM. */
+ns_status ns_submission_freeze(ns_submission *s);
 
 /* Publishes a file of the folder. NS_EIO, NS_ENOMEM. */
 ns_status ns_submission_write(const ns_submission *s, const char *name, const char *text);
@@ -47,7 +51,7 @@ ns_status ns_submission_write_record(const ns_submission *s);
 /* FOLDER/name, freed by the caller; NULL without memory. */
 char *ns_submission_path(const ns_submission *s, const char *name);
 
-/* Takes the folder of a submission that came to nothing away again. */
+/* Takes the folder of a submission that came to nothing away again, and those above it that open made for nothing. */
 void ns_submission_abandon(ns_submission *s);
 void ns_submission_close(ns_submission *s);
 

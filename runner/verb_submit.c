@@ -239,6 +239,7 @@ static ns_status write_folder(submit_run *run)
     json_object_set_new(s->record, "program_version", json_string(ns_program_version()));
     json_object_set_new(s->record, "as_of", run->as_of[0] != '\0' ? json_string(run->as_of) : json_null());
     json_object_set_new(s->record, "jobs", json_array());
+    NS_TRY(ns_submission_freeze(s));
     NS_TRY(ns_job_echo(&echo, run->job, NS_ECHO_ALL));
     ns_status status = ns_submission_write(s, "job.yaml", echo);
     free(echo);

@@ -151,6 +151,7 @@ static void test_codes(void **state)
         {"sh -c 'exit 75'", "2", 75, false}, /* often enough */
         {"sh -c 'exit 137'", "0", 76, true},
         {"sh -c 'kill -9 $$'", "0", 76, true},
+        {"sh -c 'kill -USR2 $$'", "0", 76, true}, /* the request came before the program listened */
         {"sh -c 'exit 139'", "0", 139, false}, /* it would crash again */
         {"no-such-launcher", "0", 2, false},
         /* The ranks' own code stands, whatever the launcher says of one that it killed on its way out. */

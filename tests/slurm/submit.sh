@@ -40,11 +40,12 @@ refused 2 "as_of" "$program" submit run.yaml --set name=run
 refused 2 "not one of" "$program" submit run.yaml everything
 refused 2 "is not a date" "$program" submit run.yaml score --as-of tomorrow
 refused 2 "run.time_zone" "$program" submit run.yaml score --as-of today --set run.time_zone=Mars/Base
-refused 2 "sbatch refused" "$program" submit run.yaml train --set slurm.partition=nowhere
 refused 2 "slurm.time" "$program" submit run.yaml train --set slurm.time=soon
 refused 3 "cohort" "$program" submit run.yaml train --set data.cohort=nothing.h5
+[ ! -e run ] || fail "what was refused left something"
+refused 2 "sbatch refused" "$program" submit run.yaml train --set slurm.partition=nowhere
 refused 2 "cannot start 'sbatch'" env PATH=/nowhere "$program" submit run.yaml train
-[ ! -e run/submissions/1 ] || fail "what was refused left a submission"
+rm -r run/submissions/programs && rmdir run/submissions run || fail "what sbatch refused left more than a program"
 
 # --- the same bytes ---
 "$program" submit run.yaml --as-of 2026-11-20 >ids 2>err || { cat err; fail "submit failed"; }
