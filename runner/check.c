@@ -8,11 +8,11 @@
 
 #include "cluster/agree.h"
 #include "cluster/machine.h"
-#include "runner/check_night.h"
+#include "runner/night/check_night.h"
 #include "runner/context.h"
 #include "runner/models/gbdt.h"
-#include "runner/plan.h"
-#include "runner/sweep_plan.h"
+#include "runner/training/plan.h"
+#include "runner/sweep/sweep_plan.h"
 
 typedef struct check_run {
     ns_context *context;

@@ -14,7 +14,7 @@
 #include "cluster/reduce.h"
 #include "cluster/watchdog.h"
 #include "data/durable.h"
-#include "runner/plan.h"
+#include "runner/training/plan.h"
 
 /* What rank 0 finds before all ranks parse the same: texts and folders. */
 typedef struct ns_found {

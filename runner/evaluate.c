@@ -15,9 +15,9 @@
 #include "runner/evaluation.h"
 #include "runner/identity.h"
 #include "runner/json.h"
-#include "runner/measure_text.h"
+#include "runner/metrics/measure_text.h"
 #include "runner/objective.h"
-#include "runner/plan.h"
+#include "runner/training/plan.h"
 #include "runner/run_folder.h"
 
 typedef struct evaluate_run {

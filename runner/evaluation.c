@@ -11,11 +11,11 @@
 #include "data/patients.h"
 #include "kernels/numerics.h"
 #include "runner/json.h"
-#include "runner/measure.h"
-#include "runner/metrics_gather.h"
+#include "runner/metrics/measure.h"
+#include "runner/metrics/metrics_gather.h"
 #include "runner/objective.h"
 #include "runner/rater.h"
-#include "runner/subgroups.h"
+#include "runner/metrics/subgroups.h"
 
 /* --- risks --- */
 

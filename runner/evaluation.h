@@ -6,8 +6,8 @@
 #include "cluster/int128.h"
 #include "kernels/device.h"
 #include "runner/models/gbdt_file.h"
-#include "runner/table.h"
-#include "runner/training_data.h"
+#include "runner/training/table.h"
+#include "runner/training/training_data.h"
 
 /*
  * Risks of the table's kept rows, from its files; all features' rows are added to the table's fingerprint on the way, also

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/log.h"
-#include "runner/table.h"
+#include "runner/training/table.h"
 
 /* Cells of one slab over all features stay near this; 65,536 rows of 256 features fill it. */
 static const int64_t SLAB_BYTES = 64 << 20;

@@ -1,6 +1,6 @@
 /*
- * One night: scores of a cohort, published whole under score.out with a manifest beside it (runner/published.h). The run folder
- * keeps a record of the night (runner/night_record.h). The lock of the score file is taken before anything is decided.
+ * One night: scores of a cohort, published whole under score.out with a manifest beside it (runner/night/published.h). The run folder
+ * keeps a record of the night (runner/night/night_record.h). The lock of the score file is taken before anything is decided.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,10 @@
 #include "runner/context.h"
 #include "runner/json.h"
 #include "runner/life.h"
-#include "runner/night_record.h"
-#include "runner/published.h"
-#include "runner/score_output.h"
-#include "runner/unseen.h"
+#include "runner/night/night_record.h"
+#include "runner/night/published.h"
+#include "runner/night/score_output.h"
+#include "runner/night/unseen.h"
 #include "runner/used.h"
 #include "runner/writable.h"
 

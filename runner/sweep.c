@@ -17,12 +17,12 @@
 #include "data/durable.h"
 #include "runner/context.h"
 #include "runner/json.h"
-#include "runner/plan.h"
+#include "runner/training/plan.h"
 #include "runner/run_folder.h"
-#include "runner/sweep_gather.h"
-#include "runner/sweep_member.h"
-#include "runner/sweep_plan.h"
-#include "runner/sweep_record.h"
+#include "runner/sweep/sweep_gather.h"
+#include "runner/sweep/sweep_member.h"
+#include "runner/sweep/sweep_plan.h"
+#include "runner/sweep/sweep_record.h"
 #include "runner/writable.h"
 
 typedef struct sweep_run {

@@ -8,7 +8,7 @@
 #include "runner/context.h"
 #include "runner/inspect.h"
 #include "runner/json.h"
-#include "runner/metrics.h"
+#include "runner/metrics/metrics.h"
 #include "runner/synth.h"
 #include "runner/writable.h"
 

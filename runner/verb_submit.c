@@ -1,5 +1,5 @@
 /*
- * submit: the verbs of a job as Slurm jobs, one after the other. What they are is frozen in the run folder (runner/submission.h), so
+ * submit: the verbs of a job as Slurm jobs, one after the other. What they are is frozen in the run folder (runner/slurm/submission.h), so
  * that editing the job file later changes nothing in the queue.
  */
 #include <inttypes.h>
@@ -13,13 +13,13 @@
 #include "cluster/program.h"
 #include "runner/context.h"
 #include "runner/json.h"
-#include "runner/night_job.h"
-#include "runner/nightly.h"
-#include "runner/plan.h"
-#include "runner/submission.h"
-#include "runner/submit_date.h"
-#include "runner/submit_plan.h"
-#include "runner/sweep_plan.h"
+#include "runner/night/night_job.h"
+#include "runner/slurm/nightly.h"
+#include "runner/training/plan.h"
+#include "runner/slurm/submission.h"
+#include "runner/slurm/submit_date.h"
+#include "runner/slurm/submit_plan.h"
+#include "runner/sweep/sweep_plan.h"
 
 typedef struct submit_run {
     ns_context *context;

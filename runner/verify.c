@@ -9,9 +9,9 @@
 #include "cluster/agree.h"
 #include "data/durable.h"
 #include "runner/context.h"
-#include "runner/night.h"
+#include "runner/night/night.h"
 #include "runner/package.h"
-#include "runner/score_output.h"
+#include "runner/night/score_output.h"
 
 typedef struct verify_run {
     ns_context *context;

@@ -4,7 +4,7 @@
 #include "jobs/job.h"
 #include "kernels/forest.h"
 #include "runner/models/gbdt_file.h"
-#include "runner/table.h"
+#include "runner/training/table.h"
 
 /* The settings of kernels/forest.h that a job asks for. multiclass: n_classes is 0, known only after a look at the rows. */
 ns_forest_settings ns_gbdt_settings(const ns_job *job);

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "runner/beside.h"
+#include "runner/night/beside.h"
 
 typedef struct job {
     int n_done, fails_at;

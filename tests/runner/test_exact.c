@@ -1,5 +1,5 @@
 /* Doubles from 128-bit integers are rounded once, to even. */
-#include "runner/exact.h"
+#include "runner/metrics/exact.h"
 #include "tests/check.h"
 
 static void small_numbers_are_exact(void **state)

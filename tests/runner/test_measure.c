@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "runner/json.h"
-#include "runner/measure.h"
+#include "runner/metrics/measure.h"
 #include "tests/check.h"
 
 enum { MOST_ROWS = 4000, K = 4 };

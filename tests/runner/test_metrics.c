@@ -7,7 +7,7 @@
 #include "data/hash.h"
 #include "kernels/numerics.h"
 #include "runner/json.h"
-#include "runner/metrics.h"
+#include "runner/metrics/metrics.h"
 #include "tests/check.h"
 #include "tests/golden/recorded.h"
 #include "tests/runner/metrics_golden.h"

@@ -2,9 +2,9 @@
 #include <mpi.h>
 
 #include "runner/json.h"
-#include "runner/metrics.h"
-#include "runner/metrics_gather.h"
-#include "runner/subgroups.h"
+#include "runner/metrics/metrics.h"
+#include "runner/metrics/metrics_gather.h"
+#include "runner/metrics/subgroups.h"
 #include "tests/check.h"
 #include "tests/runner/metrics_golden.h"
 

@@ -1,8 +1,8 @@
 /* The lines of submit --nightly, and the day that yesterday and today name. */
 #include "tests/check.h"
 
-#include "runner/nightly.h"
-#include "runner/submit_date.h"
+#include "runner/slurm/nightly.h"
+#include "runner/slurm/submit_date.h"
 
 static void test_times(void **state)
 {

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "runner/json.h"
-#include "runner/profile.h"
+#include "runner/training/profile.h"
 #include "tests/check.h"
 
 enum { MIN_CELL = 11 };

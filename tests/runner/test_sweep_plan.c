@@ -5,10 +5,10 @@
 
 #include "jobs/job.h"
 #include "kernels/numerics.h"
-#include "runner/parts.h"
-#include "runner/sweep_gather.h"
-#include "runner/sweep_plan.h"
-#include "runner/table.h"
+#include "runner/training/parts.h"
+#include "runner/sweep/sweep_gather.h"
+#include "runner/sweep/sweep_plan.h"
+#include "runner/training/table.h"
 
 static ns_job *parse(const char *text)
 {
