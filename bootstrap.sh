@@ -42,7 +42,7 @@ hdf5|HDF5 1.10.7 or newer|libhdf5-dev|hdf5-devel|hdf5|hdf5
 yaml|libyaml|libyaml-dev|libyaml-devel|libyaml|yaml
 jansson|jansson|libjansson-dev|jansson-devel|jansson|jansson
 sodium|libsodium|libsodium-dev|libsodium-devel|libsodium|libsodium
-crypto|OpenSSL's libcrypto|libssl-dev|openssl-devel|openssl|openssl
+crypto|libcrypto of OpenSSL|libssl-dev|openssl-devel|openssl|openssl
 deflate|libdeflate|libdeflate-dev|libdeflate-devel|libdeflate|libdeflate
 zlib|zlib, for CSV packed with gzip|zlib1g-dev|zlib-devel|zlib|zlib
 cmocka|cmocka|libcmocka-dev|libcmocka-devel|cmocka|cmocka
