@@ -35,9 +35,11 @@
 
 /*
  * What is learned. A round makes one tree per output; tree t of a forest belongs to output t % n_outputs.
- * Margins of row i are margin[i * n_outputs + output], whole numbers of 2^-k. label of a row prediction
- * outputs NS_BINARY      0 or 1                            sigmoid(margin)               1 NS_MULTICLASS
- * class 0, 1, ..., n_classes - 1    softmax over the outputs      n_classes NS_REGRESSION  finite margin 1
+ * Margins of row i are margin[i * n_outputs + output], whole numbers of 2^-k.
+ *                  label of a row                    prediction                    outputs
+ *   NS_BINARY      0 or 1                            sigmoid(margin)               1
+ *   NS_MULTICLASS  class 0, 1, ..., n_classes - 1    softmax over the outputs      n_classes
+ *   NS_REGRESSION  finite                            margin                        1
  *   NS_POISSON     finite, >= 0                      exp(margin)                   1
  *   NS_QUANTILE    finite                            margin, the `quantile`        1
  */

@@ -133,10 +133,7 @@ static ns_status choose_rows(ns_forest *f, int64_t round, uint32_t output)
 static ns_status prepare_tree(ns_forest *f, int64_t round, int32_t output, const double max[2])
 {
     ns_cuda_forest *c = f->cuda;
-    bool narrow = f->width == NS_NARROW;
-    ns_rounding how = {.scale_g = ns_scale_within(max[0], narrow ? 12 : 30),
-                       .scale_h = ns_scale_within(max[1], narrow ? 12 : 24),
-                       .stream = ns_stream_of(f->settings.seed, NS_RANDOM_GRADIENT, round, (uint32_t)output)};
+    ns_rounding how = ns_forest_rounding(f, round, output, max);
     c->grow.rule.unit_g = 1.0 / how.scale_g;
     c->grow.rule.unit_h = 1.0 / how.scale_h;
     c->grow.round = round;
@@ -198,19 +195,7 @@ static ns_status grow_output(ns_forest *f, int64_t round, int32_t output, ns_tre
 
 static ns_status round_one(ns_forest *f, int64_t round, ns_trees *trees, ns_round *result)
 {
-    int64_t before = trees->n_trees;
-    *result = (ns_round){.train_weight = f->train_weight, .valid_weight = f->valid_weight, .loss_unit = f->loss_unit};
-    for (int32_t output = 0; output < f->n_outputs; output++) {
-        ns_status status = grow_output(f, round, output, trees, result);
-        if (status == NS_OK) continue;
-        ns_trees_truncate(trees, before);
-        return status;
-    }
-    ns_i128 losses[2] = {result->train_loss, result->valid_loss};
-    f->device->link.sum_i128(f->device->link.context, losses, 2);
-    result->train_loss = losses[0];
-    result->valid_loss = losses[1];
-    return NS_OK;
+    return ns_forest_grow_outputs(f, round, trees, result, grow_output);
 }
 
 /* What only the cpu's rounds need. */

@@ -1,6 +1,9 @@
 #ifndef NIGHTSHIFT_KERNELS_FOREST_STATE_H
 #define NIGHTSHIFT_KERNELS_FOREST_STATE_H
-/* What the two sources of the cpu forest share: forest_cpu.c prepares, round_cpu.c trains. */
+/*
+ * What the sources of a forest share: forest_cpu.c prepares, round_cpu.c trains on the cpu, forest_cuda.c on a GPU, and round.c
+ * has what a round is on either.
+ */
 #include "kernels/cuts.h"
 #include "kernels/forest.h"
 #include "kernels/grow.h"
@@ -87,6 +90,18 @@ void ns_forest_find_quantiles(ns_forest *forest, int32_t n_wanted);
 /* Multiclass: top and norm of all rows at the present margins. Local. */
 void ns_forest_normalise(ns_forest *forest);
 
-/* One round (see ns_forest_ops). */
+/* The rule of splits without the units of sums, which change each round. Local. */
+ns_split_rule ns_forest_split_rule(const ns_forest_settings *settings);
+
+/* How gradients of one output are rounded in a round; max: the largest |g| and h of all ranks. Local. */
+ns_rounding ns_forest_rounding(const ns_forest *forest, int64_t round, int32_t output, const double max[2]);
+
+/* A backend's tree of one output, added to trees and margins; after the round's last output this rank's losses. Collective. */
+typedef ns_status ns_grow_output(ns_forest *forest, int64_t round, int32_t output, ns_trees *trees, ns_round *result);
+
+/* One round, output by output (see ns_forest_ops); where an output fails, trees is as it was before. Collective. */
+ns_status ns_forest_grow_outputs(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result, ns_grow_output *grow);
+
+/* One round on the cpu. */
 ns_status ns_forest_round(ns_forest *forest, int64_t round, ns_trees *trees, ns_round *result);
 #endif

@@ -243,6 +243,18 @@ NS_INLINE float ns_risk(int64_t margin, double unit)
     return ns_published_risk(ns_sigmoid((double)margin * unit));
 }
 
+/* The same for one row of n classes, by the softmax. Terms are taken twice, so that no room is needed for them. */
+NS_INLINE void ns_class_risks(const int64_t *margin, int32_t n, double unit, float *out)
+{
+    double top = (double)margin[0] * unit, norm = 0.0;
+    for (int32_t c = 1; c < n; c++) {
+        double m = (double)margin[c] * unit;
+        top = m > top ? m : top;
+    }
+    for (int32_t c = 0; c < n; c++) norm = norm + ns_exp((double)margin[c] * unit - top);
+    for (int32_t c = 0; c < n; c++) out[c] = ns_published_risk(ns_exp((double)margin[c] * unit - top) / norm);
+}
+
 /* x brought into [low, high]. */
 NS_INLINE double ns_clamp(double x, double low, double high)
 {

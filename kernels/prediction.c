@@ -4,18 +4,6 @@
 
 #include "kernels/numerics.h"
 
-/* One row. Terms are taken twice, so that no room is needed for them. */
-static void softmax(const int64_t *margin, int32_t n, double unit, float *out)
-{
-    double top = (double)margin[0] * unit, norm = 0.0;
-    for (int32_t c = 1; c < n; c++) {
-        double m = (double)margin[c] * unit;
-        top = m > top ? m : top;
-    }
-    for (int32_t c = 0; c < n; c++) norm = norm + ns_exp((double)margin[c] * unit - top);
-    for (int32_t c = 0; c < n; c++) out[c] = ns_published_risk(ns_exp((double)margin[c] * unit - top) / norm);
-}
-
 void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out)
 {
     double unit = ns_power_of_two(-prediction->k);
@@ -25,7 +13,7 @@ void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t 
         for (int64_t i = 0; i < n; i++) out[i] = ns_risk(margin[i], unit);
         break;
     case NS_MULTICLASS:
-        for (int64_t i = 0; i < n; i++) softmax(margin + i * n_outputs, n_outputs, unit, out + i * n_outputs);
+        for (int64_t i = 0; i < n; i++) ns_class_risks(margin + i * n_outputs, n_outputs, unit, out + i * n_outputs);
         break;
     case NS_REGRESSION:
     case NS_QUANTILE:

@@ -1,11 +1,11 @@
 #ifndef NIGHTSHIFT_KERNELS_PREDICTION_H
 #define NIGHTSHIFT_KERNELS_PREDICTION_H
 /*
- * What is published for the margins of a row. From m = margin * 2^-k in double (kernels/numerics.h), rounded
- * to float32: binary                risk = sigmoid(m), clamped to [2^-24, 1 - 2^-24] multiclass risk of class
- * c = e^(m_c - max) / sum over classes in their order, clamped likewise (no new norming) regression, quantile
- * prediction = m, clamped to the range of finite float32 poisson               prediction = e^min(max(m,
- * -30), 30)
+ * What is published for the margins of a row. From m = margin * 2^-k in double (kernels/numerics.h), rounded to float32:
+ *   binary                risk = sigmoid(m), clamped to [2^-24, 1 - 2^-24]
+ *   multiclass            risk of class c = e^(m_c - max) / sum over classes in their order, clamped likewise (no new norming)
+ *   regression, quantile  prediction = m, clamped to the range of finite float32
+ *   poisson               prediction = e^min(max(m, -30), 30)
  */
 #include "kernels/forest.h"
 

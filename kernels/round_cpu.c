@@ -179,21 +179,6 @@ static ns_i128 advance(ns_forest *f, int32_t output, int64_t first, int64_t last
     return total;
 }
 
-static ns_split_rule split_rule(const ns_forest_settings *s, const ns_rounding *how)
-{
-    return (ns_split_rule){.l1 = s->l1,
-                           .l2 = s->l2,
-                           .min_gain = s->min_gain,
-                           .min_hessian = s->min_hessian,
-                           .min_rows = s->min_rows,
-                           .category_smoothing = s->category_smoothing,
-                           .category_l2 = s->category_l2,
-                           .category_split_rows = s->category_split_rows,
-                           .category_max_levels = s->category_max_levels,
-                           .unit_g = 1.0 / how->scale_g,
-                           .unit_h = 1.0 / how->scale_h};
-}
-
 /* The tree of one output, added to trees and margins; losses: this rank's, after the round's last output.
  * Collective. */
 static ns_status grow_output(ns_forest *f, int64_t round, int32_t output, ns_trees *trees, ns_round *result)
@@ -209,13 +194,12 @@ static ns_status grow_output(ns_forest *f, int64_t round, int32_t output, ns_tre
         return ns_fail((ns_status)bounds[2], "not enough memory for another tree on one of the ranks");
     double max[2] = {ns_from_bits((uint64_t)bounds[0]), ns_from_bits((uint64_t)bounds[1])};
 
-    bool narrow = f->width == NS_NARROW;
     uint32_t tree_of_round = (uint32_t)output;
-    ns_rounding how = {.scale_g = ns_scale_within(max[0], narrow ? 12 : 30),
-                       .scale_h = ns_scale_within(max[1], narrow ? 12 : 24),
-                       .stream = ns_stream_of(f->settings.seed, NS_RANDOM_GRADIENT, round, tree_of_round)};
+    ns_rounding how = ns_forest_rounding(f, round, output, max);
     round_gradients(f, output, &how);
-    ns_split_rule rule = split_rule(&f->settings, &how);
+    ns_split_rule rule = ns_forest_split_rule(&f->settings);
+    rule.unit_g = 1.0 / how.scale_g;
+    rule.unit_h = 1.0 / how.scale_h;
     int64_t n_rows = sample_rows(f, round, tree_of_round);
     ns_grow_round grow = {
         .word = f->word, .rule = &rule, .round = round, .output = tree_of_round, .n_rows = n_rows};
@@ -232,18 +216,5 @@ static ns_status grow_output(ns_forest *f, int64_t round, int32_t output, ns_tre
 
 ns_status ns_forest_round(ns_forest *f, int64_t round, ns_trees *trees, ns_round *result)
 {
-    int64_t before = trees->n_trees;
-    *result = (ns_round){
-        .train_weight = f->train_weight, .valid_weight = f->valid_weight, .loss_unit = f->loss_unit};
-    for (int32_t output = 0; output < f->n_outputs; output++) {
-        ns_status status = grow_output(f, round, output, trees, result);
-        if (status == NS_OK) continue;
-        ns_trees_truncate(trees, before);
-        return status;
-    }
-    ns_i128 losses[2] = {result->train_loss, result->valid_loss};
-    f->device->link.sum_i128(f->device->link.context, losses, 2);
-    result->train_loss = losses[0];
-    result->valid_loss = losses[1];
-    return NS_OK;
+    return ns_forest_grow_outputs(f, round, trees, result, grow_output);
 }

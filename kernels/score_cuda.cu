@@ -29,17 +29,6 @@ __device__ inline int64_t leaf_of(const ns_score_model &m, const ns_score_node *
     return (int32_t)node.test;
 }
 
-__device__ inline void softmax(const int64_t *margin, int32_t n, double unit, float *out)
-{
-    double top = (double)margin[0] * unit, norm = 0.0;
-    for (int32_t c = 1; c < n; c++) {
-        double m = (double)margin[c] * unit;
-        top = m > top ? m : top;
-    }
-    for (int32_t c = 0; c < n; c++) norm = norm + ns_exp((double)margin[c] * unit - top);
-    for (int32_t c = 0; c < n; c++) out[c] = ns_published_risk(ns_exp((double)margin[c] * unit - top) / norm);
-}
-
 /* kernels/prediction.h */
 __device__ inline void predict(const ns_score_model &m, const int64_t *margin, float *out)
 {
@@ -47,7 +36,7 @@ __device__ inline void predict(const ns_score_model &m, const int64_t *margin, f
     if (m.objective == NS_BINARY)
         *out = ns_risk(*margin, unit);
     else if (m.objective == NS_MULTICLASS)
-        softmax(margin, m.n_outputs, unit, out);
+        ns_class_risks(margin, m.n_outputs, unit, out);
     else if (m.objective == NS_POISSON)
         *out = (float)ns_rate((double)*margin * unit);
     else

@@ -41,15 +41,7 @@ static void size_tree(const ns_forest *f, ns_cuda_grow *g)
 static void set_rule(const ns_forest *f, ns_cuda_grow *g)
 {
     const ns_forest_settings *s = &f->settings;
-    g->rule = (ns_split_rule){.l1 = s->l1,
-                              .l2 = s->l2,
-                              .min_gain = s->min_gain,
-                              .min_hessian = s->min_hessian,
-                              .min_rows = s->min_rows,
-                              .category_smoothing = s->category_smoothing,
-                              .category_l2 = s->category_l2,
-                              .category_split_rows = s->category_split_rows,
-                              .category_max_levels = s->category_max_levels};
+    g->rule = ns_forest_split_rule(s);
     g->max_depth = s->max_depth;
     g->column_sample = s->column_sample;
     g->column_sample_node = s->column_sample_node;

@@ -15,9 +15,10 @@
  *
  * Category: bins with at least category_split_rows rows (bin 0, missing, among them; bin 1, other, never) are
  * sorted by G / (H + category_smoothing) (0 where that divides by 0), ties by bin. Candidates are the first
- * 1, 2, … of them as left side, where they or the rest are at most category_max_levels (0: no limit): with thousands of
- * sorted levels a split in the middle would learn the noise of all of them at once. All other bins, those without rows too, go with the side whose sorted bins
- * have more rows, ties left, and count in the sums. category_l2 is added to l2 in all three terms.
+ * 1, 2, … of them as left side, where they or the rest are at most category_max_levels (0: no limit): with
+ * thousands of sorted levels a split in the middle would learn the noise of all of them at once. All other
+ * bins, those without rows too, go with the side whose sorted bins have more rows, ties left, and count in the
+ * sums. category_l2 is added to l2 in all three terms.
  *
  * With monotone constraints every node has bounds for its value v = -S(G)/(H + l2). A term of the gain whose
  * v lies outside of the node's bounds is that of v brought to them: -2 (G v + l1 |v|) - (H + l2) v^2. A split
