@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cluster/agree.h"
+#include "data/byte_order.h"
 #include "data/hash.h"
 
 enum { DIGEST = 32, TOGETHER = 8 /* blocks: as many as data/blake2b_lanes.h hashes at once */ };
@@ -157,23 +158,14 @@ static void hash_blocks(ns_fingerprint *it, int32_t column, int64_t row, int64_t
         ns_blake2b_each(digests, cells, NS_BLOCK_ROWS * width, n_rows / NS_BLOCK_ROWS);
 }
 
-static bool is_little_endian(void)
-{
-    const union {
-        uint16_t word;
-        uint8_t bytes[2];
-    } one = {.word = 1};
-    return one.bytes[0] == 1; /* known when compiled */
-}
-
 static inline uint32_t little32(uint32_t x)
 {
-    return is_little_endian() ? x : x >> 24 | (x >> 8 & 0xff00u) | (x << 8 & 0xff0000u) | x << 24;
+    return ns_is_little_endian() ? x : x >> 24 | (x >> 8 & 0xff00u) | (x << 8 & 0xff0000u) | x << 24;
 }
 
 static inline uint64_t little64(uint64_t x)
 {
-    return is_little_endian() ? x : (uint64_t)little32((uint32_t)x) << 32 | little32((uint32_t)(x >> 32));
+    return ns_is_little_endian() ? x : (uint64_t)little32((uint32_t)x) << 32 | little32((uint32_t)(x >> 32));
 }
 
 void ns_fingerprint_numbers(ns_fingerprint *fingerprint, int32_t column, int64_t first, int64_t n,
@@ -200,8 +192,12 @@ void ns_fingerprint_words(ns_fingerprint *fingerprint, int32_t column, int64_t f
     uint64_t cells[TOGETHER * NS_BLOCK_ROWS];
     for (int64_t done = 0, here; done < n; done += here) {
         here = rows_of_blocks(first, done, n, fingerprint);
-        for (int64_t i = 0; i < here; i++) cells[i] = little64(words[done + i]);
-        hash_blocks(fingerprint, column, first + done, here, cells, sizeof *cells);
+        const uint64_t *little = words + done;
+        if (!ns_is_little_endian()) {
+            for (int64_t i = 0; i < here; i++) cells[i] = little64(words[done + i]);
+            little = cells;
+        }
+        hash_blocks(fingerprint, column, first + done, here, little, sizeof *little);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cluster/again.h"
+#include "data/byte_order.h"
 #include "data/h5.h"
 #include "data/score_values.h"
 
@@ -69,15 +70,6 @@ static ns_status put(const ns_raw_file *file, int64_t at, const void *bytes, siz
     return NS_OK;
 }
 
-static bool is_little_endian(void)
-{
-    const union {
-        uint16_t word;
-        uint8_t bytes[2];
-    } one = {.word = 1};
-    return one.bytes[0] == 1; /* known when compiled */
-}
-
 static void turn(unsigned char *cells, size_t n_bytes, size_t cell_bytes)
 {
     for (size_t at = 0; at < n_bytes; at += cell_bytes)
@@ -92,7 +84,7 @@ ns_status ns_raw_write(const ns_raw_file *file, const ns_raw_rows *rows, int64_t
 {
     size_t n_bytes = (size_t)n * rows->width;
     int64_t at = rows->at + first * (int64_t)rows->width;
-    if (is_little_endian() || cell_bytes == 1) return put(file, at, cells, n_bytes);
+    if (ns_is_little_endian() || cell_bytes == 1) return put(file, at, cells, n_bytes);
     unsigned char *piece = malloc(PIECE_BYTES);
     ns_status status = piece == NULL ? ns_fail(NS_ENOMEM, "%s: no memory to write it", file->path) : NS_OK;
     for (size_t done = 0, here; done < n_bytes && status == NS_OK; done += here) {
