@@ -250,6 +250,7 @@ static bool is_candidate(const search *s, const part *p, const ns_id_piece *piec
 /* Distinct candidates of this rank; p is halved as often as the table needs. Local. */
 static ns_status collect(search *s, part *p)
 {
+    if (!s->filtered) ns_id_table_reserve(&s->table, s->source->n_rows);
     for (int64_t i = 0; i < s->source->n_pieces; i++) {
         ns_id_piece piece;
         NS_TRY(read_piece(s, i, &piece));
@@ -414,7 +415,7 @@ static ns_status answer_questions(mail *m)
     return status;
 }
 
-/* Sets is_duplicate of the table's entries. *any: on some rank one is. Collective. */
+/* As find_duplicates below, of several ranks. Collective. */
 static ns_status ask_owners(search *s, bool *any)
 {
     mail m = {0};
@@ -453,17 +454,30 @@ static ns_status mark(search *s, const part *p)
     return NS_OK;
 }
 
+/* Sets is_duplicate of the table's entries. *any: on some rank one is. Collective. */
+static ns_status find_duplicates(search *s, bool *any)
+{
+    if (s->n_ranks > 1) return ask_owners(s, any);
+    *any = false;
+    for (int64_t i = 0; i < s->table.n; i++) {
+        s->table.entry[i].is_duplicate = s->table.entry[i].many;
+        *any = *any || s->table.entry[i].many;
+    }
+    return NS_OK;
+}
+
 /* The ids of a part; those halves that did not fit are left for later, their number agreed on. Collective. */
 static ns_status search_part(search *s, part *p)
 {
     ns_status status = collect(s, p);
-    int64_t mask = (int64_t)p->mask;
+    int64_t kept = (int64_t)p->mask, mask = kept;
     NS_TRY(ns_agree(status, s->comm));
     ns_max_i64(&mask, 1, s->comm);
     p->mask = (uint64_t)mask;
-    NS_TRY(ns_agree(ns_id_table_keep(&s->table, p->mask << 32, p->half << 32), s->comm));
+    status = mask == kept ? NS_OK : ns_id_table_keep(&s->table, p->mask << 32, p->half << 32);
+    NS_TRY(ns_agree(status, s->comm));
     bool any = false;
-    NS_TRY(ask_owners(s, &any));
+    NS_TRY(find_duplicates(s, &any));
     return any ? ns_agree(mark(s, p), s->comm) : NS_OK;
 }
 

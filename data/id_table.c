@@ -43,10 +43,10 @@ static ns_status no_memory(void)
     return ns_fail(NS_ENOMEM, "no memory to compare ids");
 }
 
-/* Twice the entries, and slots for them, at most half of which are taken. */
-static ns_status grow_entries(ns_id_table *t)
+/* Room for so many entries, and slots for them, at most half of which are taken. room: a power of two. */
+static ns_status grow_entries(ns_id_table *t, int64_t room)
 {
-    int64_t room = t->room == 0 ? FIRST_ROOM : 2 * t->room, n_slots = 2 * room;
+    int64_t n_slots = 2 * room;
     ns_id_entry *entry = realloc(t->entry, (size_t)room * sizeof *entry);
     if (entry != NULL) t->entry = entry;
     int64_t *slot = entry == NULL ? NULL : calloc((size_t)n_slots, sizeof *slot);
@@ -83,22 +83,30 @@ static ns_status make_room(ns_id_table *t, int32_t n_bytes, bool *full)
     *full = t->n > 0 && bytes_of(room, 2 * room, room_bytes) > t->limit_bytes;
     if (*full) return NS_OK;
     if (more_bytes) NS_TRY(grow_bytes(t, t->n_bytes + n_bytes));
-    return more_entries ? grow_entries(t) : NS_OK;
+    return more_entries ? grow_entries(t, room) : NS_OK;
+}
+
+void ns_id_table_reserve(ns_id_table *table, int64_t n)
+{
+    int64_t room = FIRST_ROOM;
+    while (room < n && bytes_of(2 * room, 4 * room, table->room_bytes) <= table->limit_bytes) room *= 2;
+    if (room > table->room && grow_entries(table, room) != NS_OK) ns_error_clear(); /* it grows as ids come, or fails then */
 }
 
 ns_status ns_id_table_add(ns_id_table *table, ns_hash128 key, const char *text, int32_t n_bytes, bool *full)
 {
     *full = false;
-    ns_id_entry *known = ns_id_table_find(table, key, text, n_bytes);
-    if (known != NULL) {
-        known->many = 1;
+    int64_t at = table->n_slots > 0 ? slot_of(table, key, text, n_bytes) : 0, n_slots = table->n_slots;
+    if (n_slots > 0 && table->slot[at] != 0) {
+        table->entry[table->slot[at] - 1].many = 1;
         return NS_OK;
     }
     NS_TRY(make_room(table, n_bytes, full));
     if (*full) return NS_OK;
+    if (table->n_slots != n_slots) at = slot_of(table, key, text, n_bytes);
     if (n_bytes > 0) memcpy(table->bytes + table->n_bytes, text, (size_t)n_bytes);
     table->entry[table->n] = (ns_id_entry){.key = key, .at = table->n_bytes, .n_bytes = n_bytes};
-    table->slot[slot_of(table, key, text, n_bytes)] = table->n + 1;
+    table->slot[at] = table->n + 1;
     table->n_bytes += n_bytes;
     table->n++;
     return NS_OK;

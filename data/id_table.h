@@ -36,6 +36,9 @@ ns_id_entry *ns_id_table_find(const ns_id_table *table, ns_hash128 key, const ch
  */
 ns_status ns_id_table_add(ns_id_table *table, ns_hash128 key, const char *text, int32_t n_bytes, bool *full);
 
+/* Takes memory for n ids at once, or for as many as the limit allows; texts as they come. Without memory nothing changes. */
+void ns_id_table_reserve(ns_id_table *table, int64_t n);
+
 /* Keeps the entries whose key has (hi & mask) == value; frees what the others held. NS_ENOMEM: nothing
  * changed. */
 ns_status ns_id_table_keep(ns_id_table *table, uint64_t mask, uint64_t value);

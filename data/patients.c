@@ -16,7 +16,7 @@
 #include "cluster/reduce.h"
 
 /* 1.5 MB of records: long enough for full bandwidth, small beside the data. */
-enum { PIECE = 1 << 16 };
+enum { PIECE = 1 << 16, MOST_RADIX_BITS = 12 };
 
 typedef struct record {
     uint64_t hi, lo;
@@ -122,38 +122,56 @@ static int by_rest(const void *a, const void *b)
     return x->tag < y->tag ? -1 : x->tag > y->tag;
 }
 
-/* One stable counting pass over 8 bits of hi; false, and nothing moved, where all records have the same. */
-static bool radix_pass(const record *from, record *to, int64_t n, int shift)
+/* Bits of a hash that part n records so finely that few share a part. */
+static int sorted_bits(int64_t n)
 {
-    int64_t at[256] = {0}, sum = 0;
-    for (int64_t i = 0; i < n; i++) at[from[i].hi >> shift & 255]++;
-    for (int digit = 0; digit < 256; digit++) {
-        if (at[digit] == n) return false;
+    int bits = 1;
+    while (bits < 2 * MOST_RADIX_BITS && n >> bits > 0) bits++;
+    return bits;
+}
+
+/* One stable counting pass over `bits` bits of hi from `shift` on. */
+static void radix_pass(const record *from, record *to, int64_t n, int shift, int bits)
+{
+    int64_t at[1 << MOST_RADIX_BITS] = {0}, sum = 0;
+    uint64_t mask = (UINT64_C(1) << bits) - 1;
+    for (int64_t i = 0; i < n; i++) at[from[i].hi >> shift & mask]++;
+    for (int digit = 0; digit < 1 << bits; digit++) {
         int64_t count = at[digit];
         at[digit] = sum;
         sum += count;
     }
-    for (int64_t i = 0; i < n; i++) to[at[from[i].hi >> shift & 255]++] = from[i];
-    return true;
+    for (int64_t i = 0; i < n; i++) to[at[from[i].hi >> shift & mask]++] = from[i];
 }
 
-/* By hash, then tag. Eight passes over hi leave only runs of one hi, which is one patient, to be sorted by
- * the rest. */
+/* Few records, in place. */
+static void insert(record *list, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++) {
+        record next = list[i];
+        int64_t at = i;
+        for (; at > 0 && by_rest(&list[at - 1], &next) > 0; at--) list[at] = list[at - 1];
+        list[at] = next;
+    }
+}
+
+/* By hash, then tag. Hashes are spread evenly: two passes over their highest bits leave short runs of records that share these,
+   most of them of one patient. */
 static ns_status sort_records(records *all)
 {
+    enum { FEW = 16 };
+    int bits = sorted_bits(all->n), low = bits / 2;
     record *other = room_for(all->n, sizeof *other);
     if (other == NULL) return no_memory(all->n);
-    for (int shift = 0; shift < 64; shift += 8) {
-        if (!radix_pass(all->list, other, all->n, shift)) continue;
-        record *moved = other;
-        other = all->list;
-        all->list = moved;
-    }
+    radix_pass(all->list, other, all->n, 64 - bits, low);
+    radix_pass(other, all->list, all->n, 64 - bits + low, bits - low);
     free(other);
     for (int64_t first = 0, end; first < all->n; first = end) {
+        uint64_t part = all->list[first].hi >> (64 - bits);
         end = first + 1;
-        while (end < all->n && all->list[end].hi == all->list[first].hi) end++;
-        if (end - first > 1) qsort(all->list + first, (size_t)(end - first), sizeof *all->list, by_rest);
+        while (end < all->n && all->list[end].hi >> (64 - bits) == part) end++;
+        if (end - first > FEW) qsort(all->list + first, (size_t)(end - first), sizeof *all->list, by_rest);
+        else insert(all->list + first, end - first);
     }
     return NS_OK;
 }
@@ -222,6 +240,11 @@ static ns_status meet(records *out, records *mine, void (*fold)(records *), MPI_
     status = ns_agree(status, comm);
     if (status != NS_OK) goto done;
     fold(mine);
+    if (r.n_ranks == 1) { /* all are here, and in order */
+        *out = *mine;
+        mine->list = NULL;
+        goto done;
+    }
     status = send_to_owners(out, mine, &r, comm);
     if (status != NS_OK) goto done;
     status = ns_agree(sort_records(out), comm);
