@@ -146,12 +146,13 @@ static void whole(uint8_t *digest, const uint8_t *message, size_t n_bytes)
     }
 }
 
-static void brief(uint64_t *first, const uint8_t *block, const uint64_t *n_bytes)
+static void brief(uint64_t *first, uint64_t *second, const uint8_t *block, const uint64_t *n_bytes)
 {
     lanes h[8];
     begin(h);
     compress(h, block, NS_BLAKE2B_BLOCK, load(n_bytes), all(UINT64_MAX));
     store(first, h[0]);
+    store(second, h[1]);
 }
 
 #if defined(__AVX512F__)

@@ -19,10 +19,11 @@ typedef struct ns_blake2b_lanes {
     void (*whole)(uint8_t *digest, const uint8_t *message, size_t n_bytes);
     /*
      *   first    out  [n] the first 8 bytes of each digest, little-endian
+     *   second   out  [n] the next 8
      *   block    in   [n][NS_BLAKE2B_BLOCK] messages, filled up with 0
      *   n_bytes  in   [n] of the messages, at most NS_BLAKE2B_BLOCK
      */
-    void (*brief)(uint64_t *first, const uint8_t *block, const uint64_t *n_bytes);
+    void (*brief)(uint64_t *first, uint64_t *second, const uint8_t *block, const uint64_t *n_bytes);
 } ns_blake2b_lanes;
 
 /* The widest that this processor has and NIGHTSHIFT_CPU allows (an unknown word there allows all); NULL: none. The same on

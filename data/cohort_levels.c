@@ -74,7 +74,9 @@ static ns_status take_levels(const ns_piece *piece)
 {
     scan *at = piece->out;
     ns_texts_clear(&at->piece);
-    NS_TRY(ns_piece_texts(&at->piece, piece));
+    int32_t *same = piece->scratch;
+    if (piece->cells != NULL && piece->cell->class == NS_CELL_TEXT) NS_TRY(ns_piece_different(&at->piece, piece, same, same + piece->n));
+    else NS_TRY(ns_piece_texts(&at->piece, piece));
     return add_texts(at->job, at->i, &at->piece);
 }
 
@@ -373,9 +375,9 @@ static ns_status unpack_column(ns_table_column *column, ns_pack *pack, int32_t n
         map->code = malloc(((size_t)map->n + 1) * sizeof *map->code);
         column->n_maps++;
         whole = map->code != NULL;
-        if (whole)
-            memcpy(map->code, ns_unpack_bytes(pack, (size_t)map->n * sizeof *map->code),
-                   (size_t)map->n * sizeof *map->code);
+        if (!whole) break;
+        map->code[0] = -1;
+        memcpy(map->code + 1, ns_unpack_bytes(pack, (size_t)map->n * sizeof *map->code), (size_t)map->n * sizeof *map->code);
     }
     if (!whole) return ns_fail(NS_ENOMEM, "no memory for the levels of column '%s'", column->shown.name);
     size_t n_bytes = (size_t)n_files * sizeof *column->map_of_file;

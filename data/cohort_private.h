@@ -61,7 +61,7 @@ char *ns_column_words(char *text, const char *name);
 
 /* ---- the object ---- */
 
-/* Level i of a file's own list is code[i] of the common list, or -1 where its text is empty. */
+/* Level i of a file's own list is code[i + 1] of the common list, or -1 where its text is empty; code[0] is -1, for missing. */
 typedef struct ns_level_map {
     int64_t n;
     int32_t *code;
@@ -249,6 +249,16 @@ ns_status ns_piece_read(const ns_piece *piece, ns_memory memory, void *room);
 /* Appends the cells of a category as texts: texts as they are, whole numbers as decimals, -1 as the empty
  * text. */
 ns_status ns_piece_texts(ns_texts *out, const ns_piece *piece);
+
+/*
+ * The different texts of a piece of fixed-length strings whose cells are decoded, as they come, the empty one among them; one
+ * may come again.
+ *   out    inout  texts are appended
+ *   same   out    [n] which of the texts appended each row has
+ *   first  out    [n] the row of each text appended
+ * NS_ENOMEM.
+ */
+ns_status ns_piece_different(ns_texts *out, const ns_piece *piece, int32_t *same, int32_t *first);
 
 /* The level list of one file, as it stands there. Not for NS_LEVELS_CELLS. NS_EFORMAT. */
 ns_status ns_cohort_file_levels(ns_texts *out, ns_cohort *cohort, int32_t file,

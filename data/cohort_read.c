@@ -10,6 +10,7 @@
 
 #include "data/cell_loops.h"
 #include "data/cohort_private.h"
+#include "data/same_cells.h"
 
 /* ---- pieces ---- */
 
@@ -236,30 +237,80 @@ ns_status ns_cohort_read_number(ns_cohort *cohort, int32_t column, int64_t first
 
 /* ---- categories ---- */
 
+/* Codes stored in at most 4 bytes, as int32_t; false where they are not. */
+static bool narrow_codes(int32_t *out, const ns_piece *piece)
+{
+    const ns_cell *cell = piece->cell;
+    if (piece->cells == NULL || cell->n_bytes > 4 || (cell->n_bytes == 4 && cell->class != NS_CELL_SIGNED)) return false;
+    const int8_t *one = piece->cells;
+    const int16_t *two = piece->cells;
+    const uint8_t *one_unsigned = piece->cells;
+    const uint16_t *two_unsigned = piece->cells;
+    bool is_signed = cell->class == NS_CELL_SIGNED;
+    if (cell->n_bytes == 4)
+        memcpy(out, piece->cells, (size_t)piece->n * sizeof *out);
+    else if (cell->n_bytes == 2 && is_signed)
+        for (int64_t i = 0; i < piece->n; i++) out[i] = two[i];
+    else if (cell->n_bytes == 2)
+        for (int64_t i = 0; i < piece->n; i++) out[i] = two_unsigned[i];
+    else if (is_signed)
+        for (int64_t i = 0; i < piece->n; i++) out[i] = one[i];
+    else
+        for (int64_t i = 0; i < piece->n; i++) out[i] = one_unsigned[i];
+    return true;
+}
+
 /* Codes of a file's own list to codes of the common one. */
 static ns_status map_codes(const ns_piece *piece, const ns_level_map *map, int32_t *codes)
 {
+    if (narrow_codes(codes, piece)) {
+        uint32_t n = map->n < INT32_MAX ? (uint32_t)map->n : INT32_MAX, beyond = 0;
+        for (int64_t i = 0; i < piece->n; i++) { /* without branches: missing cells stand anywhere */
+            uint32_t at = (uint32_t)codes[i] + 1;
+            beyond |= at > n;
+            codes[i] = map->code[at > n ? 0 : at];
+        }
+        if (!beyond) return NS_OK;
+    }
     int64_t *cells = piece->scratch;
     NS_TRY(read_wholes(piece, cells, "a code without a level"));
     for (int64_t i = 0; i < piece->n; i++) {
-        if (cells[i] < -1 || cells[i] >= map->n)
-            return bad_cell(piece, i, "a code without a level (-1 is missing)");
-        codes[i] = cells[i] < 0 ? -1 : map->code[cells[i]];
+        if (cells[i] < -1 || cells[i] >= map->n) return bad_cell(piece, i, "a code without a level (-1 is missing)");
+        codes[i] = map->code[cells[i] + 1];
     }
+    return NS_OK;
+}
+
+/* Codes of texts; the one of row i is codes[i], or -1 where it is empty. */
+static ns_status find_texts(const ns_piece *piece, const ns_texts *texts, const int32_t *row, int32_t *codes)
+{
+    for (int64_t i = 0; i < texts->n; i++) {
+        int64_t n_bytes;
+        const char *text = ns_text_at(texts, i, &n_bytes);
+        codes[i] = n_bytes > 0 ? (int32_t)ns_text_index_find(&piece->column->index, text, n_bytes) : -1;
+        if (n_bytes > 0 && codes[i] < 0)
+            return bad_cell(piece, row != NULL ? row[i] : i, "a level that was not there before: the file changed");
+    }
+    return NS_OK;
+}
+
+ns_status ns_piece_different(ns_texts *out, const ns_piece *piece, int32_t *same, int32_t *first)
+{
+    int64_t n = ns_same_cells(same, first, piece->cells, piece->cell->n_bytes, piece->n);
+    for (int64_t i = 0; i < n; i++)
+        NS_TRY(ns_h5_append_cells(out, (const char *)piece->cells + (size_t)first[i] * piece->cell->n_bytes, piece->cell->n_bytes,
+                                  piece->cell->padding, 1));
     return NS_OK;
 }
 
 static ns_status find_codes(const ns_piece *piece, int32_t *codes)
 {
     ns_texts texts = {0};
-    ns_status status = ns_piece_texts(&texts, piece);
-    for (int64_t i = 0; i < piece->n && status == NS_OK; i++) {
-        int64_t n_bytes;
-        const char *text = ns_text_at(&texts, i, &n_bytes);
-        codes[i] = n_bytes > 0 ? (int32_t)ns_text_index_find(&piece->column->index, text, n_bytes) : -1;
-        if (n_bytes > 0 && codes[i] < 0)
-            status = bad_cell(piece, i, "a level that was not there before: the file changed");
-    }
+    bool in_cells = piece->cells != NULL && storage_of(piece) == NS_STORED_TEXT;
+    int32_t *first = piece->scratch, *of_first = first + piece->n;
+    ns_status status = in_cells ? ns_piece_different(&texts, piece, codes, first) : ns_piece_texts(&texts, piece);
+    if (status == NS_OK) status = find_texts(piece, &texts, in_cells ? first : NULL, in_cells ? of_first : codes);
+    for (int64_t i = 0; i < piece->n && in_cells && status == NS_OK; i++) codes[i] = of_first[codes[i]];
     ns_texts_destroy(&texts);
     return status;
 }
@@ -364,7 +415,7 @@ static ns_status hash_numbers(const ns_piece *piece, ns_hash128 *out)
     if (storage == NS_STORED_INT) {
         int64_t *cells = piece->scratch;
         NS_TRY(ns_piece_read(piece, NS_AS_INT64, cells));
-        for (int64_t i = 0; i < piece->n; i++) out[i] = ns_hash128_of_int(cells[i]);
+        ns_hash128_of_ints(out, cells, piece->n, NS_SMALLEST_IS_A_VALUE);
     } else if (storage == NS_STORED_UINT64) {
         uint64_t *cells = piece->scratch;
         NS_TRY(ns_piece_read(piece, NS_AS_UINT64, cells));
@@ -385,11 +436,7 @@ static ns_status hash_texts(const ns_piece *piece, ns_hash128 *out)
 {
     ns_texts texts = {0};
     ns_status status = ns_piece_texts(&texts, piece);
-    for (int64_t i = 0; i < piece->n && status == NS_OK; i++) {
-        int64_t n_bytes;
-        const char *text = ns_text_at(&texts, i, &n_bytes);
-        out[i] = n_bytes > 0 ? ns_hash128_of(text, (size_t)n_bytes) : MISSING;
-    }
+    if (status == NS_OK) ns_hash128_each(out, texts.bytes, texts.offset, piece->n);
     ns_texts_destroy(&texts);
     return status;
 }
@@ -403,8 +450,7 @@ static ns_status hash_wholes(const ns_piece *piece, ns_hash128 *out)
     here.out = cells;
     here.at = 0;
     ns_status status = piece->column->shown.kind == NS_COL_TIME ? take_time(&here) : take_id_int(&here);
-    for (int64_t i = 0; i < piece->n && status == NS_OK; i++)
-        out[i] = cells[i] == INT64_MIN ? MISSING : ns_hash128_of_int(cells[i]);
+    if (status == NS_OK) ns_hash128_of_ints(out, cells, piece->n, NS_SMALLEST_IS_MISSING);
     free(cells);
     return status;
 }

@@ -348,19 +348,28 @@ ns_status ns_h5_write_int_attribute(hid_t object, const char *name, int64_t valu
 
 enum { TEXT_PIECE_BYTES = 4 << 20, TEXT_PIECE_ROWS = 65536 };
 
+static inline size_t cell_length(const char *cell, size_t size, H5T_str_t padding)
+{
+    size_t length = size;
+    if (padding == H5T_STR_NULLTERM) {
+        const char *end = memchr(cell, '\0', size);
+        return end != NULL ? (size_t)(end - cell) : size;
+    }
+    char pad = padding == H5T_STR_SPACEPAD ? ' ' : '\0';
+    while (length > 0 && cell[length - 1] == pad) length--;
+    return length;
+}
+
 ns_status ns_h5_append_cells(ns_texts *out, const void *cells, size_t size, H5T_str_t padding, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        const char *cell = (const char *)cells + (size_t)i * size;
-        size_t length = size;
-        if (padding == H5T_STR_NULLTERM) {
-            const char *end = memchr(cell, '\0', size);
-            if (end != NULL) length = (size_t)(end - cell);
-        } else {
-            char pad = padding == H5T_STR_SPACEPAD ? ' ' : '\0';
-            while (length > 0 && cell[length - 1] == pad) length--;
-        }
-        NS_TRY(ns_texts_append(out, cell, (int64_t)length));
+    NS_TRY(ns_texts_reserve(out, n, n * (int64_t)size));
+    const char *cell = cells;
+    int64_t end = out->offset[out->n];
+    for (int64_t i = 0; i < n; i++, cell += size) {
+        size_t length = cell_length(cell, size, padding);
+        memcpy(out->bytes + end, cell, length);
+        end += (int64_t)length;
+        out->offset[++out->n] = end;
     }
     return NS_OK;
 }

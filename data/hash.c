@@ -89,40 +89,62 @@ ns_hash128 ns_hash128_of(const char *text, size_t n_bytes)
     return hash;
 }
 
-/* Texts of one block that wait for the lanes to be full. */
+/* Texts of one block that wait for the lanes to be full. hi: NULL where only 8 bytes are asked for. */
 typedef struct brief_texts {
+    const ns_blake2b_lanes *lanes; /* NULL: none here */
     int n;
-    uint64_t n_bytes[NS_BLAKE2B_MOST_LANES], *to[NS_BLAKE2B_MOST_LANES];
+    uint64_t n_bytes[NS_BLAKE2B_MOST_LANES], *lo[NS_BLAKE2B_MOST_LANES], *hi[NS_BLAKE2B_MOST_LANES];
     uint8_t block[NS_BLAKE2B_MOST_LANES][NS_BLAKE2B_BLOCK];
 } brief_texts;
 
-static void hash_brief(brief_texts *texts, const ns_blake2b_lanes *lanes)
+static void hash_waiting(brief_texts *texts)
 {
-    uint64_t first[NS_BLAKE2B_MOST_LANES];
-    for (int i = texts->n; i < lanes->n; i++) texts->n_bytes[i] = 0; /* whatever lies there is nobody's */
-    if (texts->n > 0) lanes->brief(first, texts->block[0], texts->n_bytes);
-    for (int i = 0; i < texts->n; i++) *texts->to[i] = first[i] == 0 ? 1 : first[i];
+    uint64_t first[NS_BLAKE2B_MOST_LANES], second[NS_BLAKE2B_MOST_LANES];
+    if (texts->n == 0) return;
+    for (int i = texts->n; i < texts->lanes->n; i++) texts->n_bytes[i] = 0; /* whatever lies there is nobody's */
+    texts->lanes->brief(first, second, texts->block[0], texts->n_bytes);
+    for (int i = 0; i < texts->n; i++) {
+        uint64_t rest = texts->hi[i] != NULL ? second[i] : 0;
+        *texts->lo[i] = (first[i] | rest) == 0 ? 1 : first[i];
+        if (texts->hi[i] != NULL) *texts->hi[i] = rest;
+    }
     texts->n = 0;
+}
+
+/* Hashes a text of 1 to NS_BLAKE2B_BLOCK bytes, at the latest with hash_waiting; there are lanes. */
+static inline void hash_brief(brief_texts *texts, const char *text, size_t n_bytes, uint64_t *lo, uint64_t *hi)
+{
+    uint8_t *block = texts->block[texts->n];
+    memcpy(block, text, n_bytes);
+    memset(block + n_bytes, 0, NS_BLAKE2B_BLOCK - n_bytes);
+    texts->n_bytes[texts->n] = n_bytes;
+    texts->lo[texts->n] = lo;
+    texts->hi[texts->n++] = hi;
+    if (texts->n == texts->lanes->n) hash_waiting(texts);
 }
 
 void ns_hash64_each(uint64_t *out, const char *bytes, const int64_t *offset, int64_t n)
 {
-    const ns_blake2b_lanes *lanes = ns_blake2b_lanes_here();
-    brief_texts texts = {0};
+    brief_texts texts = {.lanes = ns_blake2b_lanes_here()};
     for (int64_t i = 0; i < n; i++) {
-        int64_t length = offset[i + 1] - offset[i];
-        if (length == 0 || lanes == NULL || length > NS_BLAKE2B_BLOCK) {
-            out[i] = length == 0 ? 0 : ns_hash64(bytes + offset[i], (size_t)length);
-            continue;
-        }
-        uint8_t *block = texts.block[texts.n];
-        memcpy(block, bytes + offset[i], (size_t)length);
-        memset(block + length, 0, (size_t)(NS_BLAKE2B_BLOCK - length));
-        texts.n_bytes[texts.n] = (uint64_t)length;
-        texts.to[texts.n++] = &out[i];
-        if (texts.n == lanes->n) hash_brief(&texts, lanes);
+        size_t length = (size_t)(offset[i + 1] - offset[i]);
+        if (length == 0) out[i] = 0;
+        else if (texts.lanes == NULL || length > NS_BLAKE2B_BLOCK) out[i] = ns_hash64(bytes + offset[i], length);
+        else hash_brief(&texts, bytes + offset[i], length, &out[i], NULL);
     }
-    if (lanes != NULL) hash_brief(&texts, lanes);
+    hash_waiting(&texts);
+}
+
+void ns_hash128_each(ns_hash128 *out, const char *bytes, const int64_t *offset, int64_t n)
+{
+    brief_texts texts = {.lanes = ns_blake2b_lanes_here()};
+    for (int64_t i = 0; i < n; i++) {
+        size_t length = (size_t)(offset[i + 1] - offset[i]);
+        if (length == 0) out[i] = (ns_hash128){0, 0};
+        else if (texts.lanes == NULL || length > NS_BLAKE2B_BLOCK) out[i] = ns_hash128_of(bytes + offset[i], length);
+        else hash_brief(&texts, bytes + offset[i], length, &out[i].lo, &out[i].hi);
+    }
+    hash_waiting(&texts);
 }
 
 /* The decimal text at the end of text[20], its length returned: 19 digits and a sign at most. */
@@ -154,6 +176,19 @@ ns_hash128 ns_hash128_of_int(int64_t value)
     char text[20];
     size_t n = decimal(text, value);
     return ns_hash128_of(text + 20 - n, n);
+}
+
+void ns_hash128_of_ints(ns_hash128 *out, const int64_t *values, int64_t n, ns_smallest smallest)
+{
+    brief_texts texts = {.lanes = ns_blake2b_lanes_here()};
+    for (int64_t i = 0; i < n; i++) {
+        char text[20];
+        size_t length = decimal(text, values[i]);
+        if (values[i] == INT64_MIN && smallest == NS_SMALLEST_IS_MISSING) out[i] = (ns_hash128){0, 0};
+        else if (texts.lanes == NULL) out[i] = ns_hash128_of(text + 20 - length, length);
+        else hash_brief(&texts, text + 20 - length, length, &out[i].lo, &out[i].hi);
+    }
+    hash_waiting(&texts);
 }
 
 struct ns_sha256_stream {

@@ -28,6 +28,13 @@ void ns_blake2b_each(uint8_t *digests, const void *bytes, size_t n_bytes, int64_
 /* out[i] = ns_hash64 of text i, bytes [offset[i], offset[i + 1]); 0 where it is empty. Many at once likewise. */
 void ns_hash64_each(uint64_t *out, const char *bytes, const int64_t *offset, int64_t n);
 
+/* The same with ns_hash128_of; {0, 0} where it is empty. */
+void ns_hash128_each(ns_hash128 *out, const char *bytes, const int64_t *offset, int64_t n);
+
+/* out[i] = ns_hash128_of_int(values[i]); {0, 0} for the smallest int64 where that is missing. Many at once likewise. */
+typedef enum ns_smallest { NS_SMALLEST_IS_MISSING, NS_SMALLEST_IS_A_VALUE } ns_smallest;
+void ns_hash128_of_ints(ns_hash128 *out, const int64_t *values, int64_t n, ns_smallest smallest);
+
 /* The same over bytes that come one part after another: begin, add…, end. Freed by end and by abandon; NULL is passed over. */
 typedef struct ns_blake2b_stream ns_blake2b_stream;
 ns_blake2b_stream *ns_blake2b_begin(void); /* NULL: no memory */

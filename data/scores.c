@@ -7,143 +7,18 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "data/crash.h"
 #include "data/durable.h"
 #include "data/h5.h"
-#include "data/hash.h"
 #include "data/raw_rows.h"
+#include "data/score_content.h"
 #include "data/text_index.h"
 
-enum { FORMAT_VERSION = 1, PIECE_ROWS = 8192, CELLS_BYTES = 4096, REASONS_ROOM = 256 };
 static const char LABEL[] = "scores";
-
-const char *ns_score_status_name(ns_score_status status)
-{
-    switch (status) {
-    case NS_SCORED:
-        return "scored";
-    case NS_OUTSIDE_COHORT:
-        return "outside_cohort";
-    case NS_ID_MISSING:
-        return "id_missing";
-    case NS_ID_DUPLICATE:
-        return "id_duplicate";
-    case NS_VALUE_INFINITE:
-        return "value_infinite";
-    default:
-        return "unknown";
-    }
-}
-
-/* ---- content ---- */
-
-/* What a score file says, whatever its bytes: a hash and counts that grow with its rows. */
-typedef struct content {
-    crypto_generichash_state state;
-    int64_t n_rows, counts[NS_N_STATUS];
-    int32_t n_values; /* numbers of a row */
-} content;
-
-static void content_begin(content *now, int32_t n_values)
-{
-    now->n_values = n_values;
-    crypto_generichash_init(&now->state, NULL, 0, 32);
-    now->n_rows = 0;
-    memset(now->counts, 0, sizeof now->counts);
-}
-
-/* Little-endian; written out, because compilers make one store of this but not of a loop. */
-static inline void put32(unsigned char *at, uint32_t value)
-{
-    at[0] = (unsigned char)value;
-    at[1] = (unsigned char)(value >> 8);
-    at[2] = (unsigned char)(value >> 16);
-    at[3] = (unsigned char)(value >> 24);
-}
-
-static inline void put64(unsigned char *at, uint64_t value)
-{
-    put32(at, (uint32_t)value);
-    put32(at + 4, (uint32_t)(value >> 32));
-}
-
-/* Bytes on their way into the hash, many at once. */
-typedef struct cell_buffer {
-    content *now;
-    size_t n;
-    unsigned char bytes[CELLS_BYTES];
-} cell_buffer;
-
-static inline unsigned char *cell_room(cell_buffer *c, size_t n_bytes)
-{
-    if (c->n + n_bytes > CELLS_BYTES) {
-        crypto_generichash_update(&c->now->state, c->bytes, (unsigned long long)c->n);
-        c->n = 0;
-    }
-    c->n += n_bytes;
-    return c->bytes + c->n - n_bytes;
-}
-
-/* Adds rows; words: the ids as in a fingerprint. Returns the first row with an unknown status, or -1. */
-static int64_t content_add(content *now, const uint64_t *words, const uint8_t *status, const float *risk, int64_t n)
-{
-    cell_buffer c;
-    int64_t bad = -1;
-    c.now = now;
-    c.n = 0;
-    for (int64_t i = 0; i < n; i++) {
-        unsigned char *at = cell_room(&c, 9);
-        put64(at, words[i]);
-        at[8] = status[i];
-        for (int32_t v = 0; v < now->n_values; v++) put32(cell_room(&c, 4), ns_score_bits(risk[i * now->n_values + v]));
-        if (status[i] < NS_N_STATUS)
-            now->counts[status[i]]++;
-        else if (bad < 0)
-            bad = now->n_rows + i;
-    }
-    crypto_generichash_update(&now->state, c.bytes, (unsigned long long)c.n);
-    now->n_rows += n;
-    return bad;
-}
-
-/* The same with ids as they are: whichever of numbers and texts is not NULL. */
-static int64_t content_add_ids(content *now, const int64_t *ids, const ns_texts *texts, const uint8_t *status, const float *risk, int64_t n)
-{
-    if (ids != NULL) return content_add(now, (const uint64_t *)ids, status, risk, n); /* signed and unsigned share a place */
-    int64_t bad = -1;
-    for (int64_t at = 0, here; at < n && bad < 0; at += here) {
-        uint64_t words[CELLS_BYTES / 8];
-        here = n - at < CELLS_BYTES / 8 ? n - at : CELLS_BYTES / 8;
-        ns_hash64_each(words, texts->bytes, texts->offset + at, here);
-        bad = content_add(now, words, status + at, risk + at * now->n_values, here);
-    }
-    return bad;
-}
-
-static void content_end(content *now, char hex[65])
-{
-    uint8_t digest[32];
-    crypto_generichash_final(&now->state, digest, sizeof digest);
-    ns_hex(hex, digest, sizeof digest);
-}
-
-/* The attribute `reasons`: counts by status, as JSON with fixed order of keys. */
-static void word_reasons(char text[REASONS_ROOM], const int64_t *counts)
-{
-    int n = 0;
-    for (int i = 0; i < NS_N_STATUS; i++)
-        n += snprintf(text + n, (size_t)(REASONS_ROOM - n), "%s\"%s\":%" PRId64, i == 0 ? "{" : ",",
-                      ns_score_status_name((ns_score_status)i), counts[i]);
-    snprintf(text + n, (size_t)(REASONS_ROOM - n), "}");
-}
-
-/* ---- writer ---- */
 
 struct ns_scores_writer {
     char *path;
@@ -156,7 +31,7 @@ struct ns_scores_writer {
     int32_t n_keep;
     bool id_is_text, torn, failed, finished;
     int64_t n_rows;
-    content *written;
+    ns_score_content *written;
 };
 
 static ns_status note(ns_scores_writer *writer, ns_status status)
@@ -257,7 +132,7 @@ static ns_status make_keep(ns_scores_writer *writer, int32_t k, const ns_keep_co
 
 static ns_status write_attributes(const ns_scores_writer *writer, const ns_scores_setup *setup)
 {
-    NS_TRY(ns_h5_write_int_attribute(writer->file, "nightshift_scores", FORMAT_VERSION, writer->path));
+    NS_TRY(ns_h5_write_int_attribute(writer->file, "nightshift_scores", NS_SCORES_FORMAT, writer->path));
     NS_TRY(ns_h5_write_text_attribute(writer->file, "name", setup->name, writer->path));
     NS_TRY(ns_h5_write_text_attribute(writer->file, "version", setup->version, writer->path));
     NS_TRY(ns_h5_write_text_attribute(writer->file, "bundle_id", setup->bundle_id, writer->path));
@@ -292,7 +167,7 @@ static ns_status open_here(ns_scores_writer *writer, const ns_scores_setup *setu
     memcpy(writer->path, setup->path, n_bytes);
     for (writer->n_keep = 0; writer->n_keep < setup->n_keep; writer->n_keep++)
         writer->keep[writer->n_keep] = -1;
-    content_begin(writer->written, setup->classes != NULL ? (int32_t)setup->classes->n : 1);
+    ns_score_content_begin(writer->written, setup->classes != NULL ? (int32_t)setup->classes->n : 1);
     NS_TRY(ns_durable_point("write", LABEL, "before"));
     NS_TRY(ns_durable_touch(writer->path)); /* with the modes of run.share, which HDF5 does not know */
     NS_TRY(ns_h5_create(&writer->file, writer->path, writer->path));
@@ -349,8 +224,8 @@ static ns_status append_here(ns_scores_writer *writer, const ns_scores_block *bl
     NS_TRY(ns_raw_write_floats(&writer->raw, &writer->risk_rows, first, n, block->risk));
     for (int32_t k = 0; k < writer->n_keep; k++) NS_TRY(write_keep(writer, k, block->keep[k], first, n));
     int64_t bad = block->id_word != NULL
-                      ? content_add(writer->written, block->id_word, block->status, block->risk, n)
-                      : content_add_ids(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, block->status, block->risk, n);
+                      ? ns_score_content_add(writer->written, block->id_word, block->status, block->risk, n)
+                      : ns_score_content_add_ids(writer->written, writer->id_is_text ? NULL : block->id_int, block->id_text, block->status, block->risk, n);
     if (bad >= 0) return ns_fail(NS_EINVAL, "%s: row %" PRId64 " has an unknown status", writer->path, bad);
     if (writer->torn) return NS_OK;
     writer->torn = true;
@@ -390,12 +265,12 @@ static ns_status finish_here(ns_scores_writer *writer, char hash[65])
     if (writer->written->n_rows != writer->n_rows)
         return ns_fail(NS_EINVAL, "%s: was given %" PRId64 " of %" PRId64 " rows", writer->path,
                        writer->written->n_rows, writer->n_rows);
-    char reasons[REASONS_ROOM];
-    word_reasons(reasons, writer->written->counts);
+    char reasons[NS_REASONS_ROOM];
+    ns_score_reasons(reasons, writer->written->counts);
     NS_TRY(ns_h5_write_text_attribute(writer->file, "reasons", reasons, writer->path));
     NS_TRY(close_all(writer));
     NS_TRY(ns_durable_sync(writer->path, LABEL));
-    content_end(writer->written, hash);
+    ns_score_content_end(writer->written, hash);
     ns_scores_info *back = malloc(sizeof *back);
     if (back == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to read it back", writer->path);
     ns_status status = ns_scores_inspect(back, writer->path);
@@ -447,162 +322,4 @@ void ns_scores_writer_close(ns_scores_writer **handle)
     free(writer->written);
     free(writer);
     *handle = NULL;
-}
-
-/* ---- inspect ---- */
-
-/* Copies a text attribute that must be there and fit. */
-static ns_status copy_attribute(char *to, size_t room, hid_t file, const char *name, const char *path)
-{
-    char *text;
-    NS_TRY(ns_h5_read_text_attribute(&text, file, name, path, NS_EVERIFY));
-    ns_status status = NS_OK;
-    if (text == NULL)
-        status = ns_fail(NS_EVERIFY, "%s: has no attribute %s%s", path, name,
-                         strcmp(name, "reasons") == 0 ? ": it was not finished" : "");
-    else if (strlen(text) >= room)
-        status = ns_fail(NS_EVERIFY, "%s: attribute %s has over %zu bytes", path, name, room - 1);
-    else
-        memcpy(to, text, strlen(text) + 1);
-    free(text);
-    return status;
-}
-
-static ns_status read_head(ns_scores_info *out, char reasons[REASONS_ROOM], hid_t file, const char *path)
-{
-    int64_t version = 0;
-    bool found;
-    NS_TRY(ns_h5_read_int_attribute(&version, &found, file, "nightshift_scores", path, NS_EVERIFY));
-    if (!found)
-        return ns_fail(NS_EVERIFY, "%s: is not a score file: no root attribute nightshift_scores", path);
-    if (version != FORMAT_VERSION)
-        return ns_fail(NS_EVERIFY, "%s: is a score file of format %" PRId64 ", this program reads %d", path,
-                       version, FORMAT_VERSION);
-    NS_TRY(ns_h5_read_int_attribute(&out->n_rows, &found, file, "n_rows", path, NS_EVERIFY));
-    if (!found || out->n_rows < 0)
-        return ns_fail(NS_EVERIFY, "%s: has no attribute n_rows of at least 0", path);
-    NS_TRY(copy_attribute(out->name, sizeof out->name, file, "name", path));
-    NS_TRY(copy_attribute(out->version, sizeof out->version, file, "version", path));
-    NS_TRY(copy_attribute(out->bundle_id, sizeof out->bundle_id, file, "bundle_id", path));
-    NS_TRY(copy_attribute(out->as_of, sizeof out->as_of, file, "as_of", path));
-    return copy_attribute(reasons, REASONS_ROOM, file, "reasons", path);
-}
-
-/* Opens a data set that must have n rows of one of two classes. */
-static ns_status open_rows(hid_t *out, hid_t file, const char *name, int64_t n, H5T_class_t class_a,
-                           H5T_class_t class_b, const char *path)
-{
-    *out = ns_h5_has_link(file, name) ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
-    if (*out < 0) return ns_fail(NS_EVERIFY, "%s: has no data set /%s", path, name);
-    int64_t length = ns_h5_length(H5Dget_space(*out));
-    if (length != n)
-        return ns_fail(NS_EVERIFY, "%s: /%s has %" PRId64 " rows, n_rows says %" PRId64, path, name, length,
-                       n);
-    hid_t type = H5Dget_type(*out);
-    H5T_class_t class = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
-    if (type >= 0) H5Tclose(type);
-    if (class != class_a && class != class_b)
-        return ns_fail(NS_EVERIFY, "%s: /%s holds values of another type", path, name);
-    return NS_OK;
-}
-
-typedef struct rows_of {
-    hid_t id, status, risk;
-    bool id_is_text;
-    ns_texts texts;
-    int64_t ids[PIECE_ROWS];
-    uint8_t statuses[PIECE_ROWS];
-    float *risks; /* [PIECE_ROWS][n_values] */
-} rows_of;
-
-static ns_status add_piece(content *now, rows_of *from, int64_t first, int64_t n, const char *path)
-{
-    if (from->id_is_text) {
-        ns_texts_clear(&from->texts);
-        NS_TRY(ns_h5_read_texts(&from->texts, from->id, first, n, path, "/id", NS_EVERIFY));
-    } else {
-        NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->id, H5T_NATIVE_INT64, first, n, from->ids), NS_EVERIFY,
-                             path, "read /id"));
-    }
-    NS_TRY(ns_hdf5_check(ns_h5_read_rows(from->status, H5T_NATIVE_UINT8, first, n, from->statuses),
-                         NS_EVERIFY, path, "read /status"));
-    NS_TRY(ns_score_values_read(from->risk, first, n, now->n_values, from->risks, path));
-    int64_t bad = content_add_ids(now, from->id_is_text ? NULL : from->ids, &from->texts, from->statuses, from->risks, n);
-    if (bad >= 0)
-        return ns_fail(NS_EVERIFY, "%s: row %" PRId64 " (counting from 0) has an unknown status", path, bad);
-    return NS_OK;
-}
-
-static ns_status read_rows(ns_scores_info *out, hid_t file, const char *path)
-{
-    content now;
-    ns_texts classes = {0};
-    rows_of *from = calloc(1, sizeof *from);
-    if (from == NULL) return ns_fail(NS_ENOMEM, "%s: no memory to read it", path);
-    from->id = from->status = from->risk = -1;
-    ns_status status = open_rows(&from->id, file, "id", out->n_rows, H5T_INTEGER, H5T_STRING, path);
-    if (status == NS_OK)
-        status = open_rows(&from->status, file, "status", out->n_rows, H5T_INTEGER, H5T_INTEGER, path);
-    if (status == NS_OK)
-        status = ns_score_values_open(&from->risk, &out->kind, &out->n_values, &classes, file, out->n_rows, path);
-    ns_texts_destroy(&classes);
-    if (status == NS_OK) {
-        content_begin(&now, out->n_values);
-        from->risks = malloc((size_t)PIECE_ROWS * (size_t)out->n_values * sizeof *from->risks);
-        if (from->risks == NULL) status = ns_fail(NS_ENOMEM, "%s: no memory to read it", path);
-    }
-    if (status == NS_OK) {
-        hid_t type = H5Dget_type(from->id);
-        from->id_is_text = type >= 0 && H5Tget_class(type) == H5T_STRING;
-        if (type >= 0) H5Tclose(type);
-    }
-    for (int64_t at = 0; at < out->n_rows && status == NS_OK; at += PIECE_ROWS)
-        status =
-            add_piece(&now, from, at, out->n_rows - at < PIECE_ROWS ? out->n_rows - at : PIECE_ROWS, path);
-    if (status == NS_OK) {
-        memcpy(out->counts, now.counts, sizeof out->counts);
-        content_end(&now, out->content);
-    }
-    if (from->id >= 0) H5Dclose(from->id);
-    if (from->status >= 0) H5Dclose(from->status);
-    if (from->risk >= 0) H5Dclose(from->risk);
-    ns_texts_destroy(&from->texts);
-    free(from->risks);
-    free(from);
-    return status;
-}
-
-ns_status ns_scores_inspect(ns_scores_info *out, const char *path)
-{
-    char stored[REASONS_ROOM], counted[REASONS_ROOM];
-    hid_t file;
-    memset(out, 0, sizeof *out);
-    const char *before = ns_crash_watch(path);
-    ns_status status = ns_h5_open_read(&file, path, NS_EVERIFY);
-    if (status == NS_OK) {
-        status = read_head(out, stored, file, path);
-        if (status == NS_OK) status = read_rows(out, file, path);
-        H5Fclose(file);
-    }
-    ns_crash_watch(before);
-    if (status != NS_OK) return status;
-    word_reasons(counted, out->counts);
-    if (strcmp(stored, counted) != 0)
-        return ns_fail(NS_EVERIFY,
-                       "%s: its statuses do not add up to its attribute reasons: the file was altered", path);
-    return NS_OK;
-}
-
-bool ns_scores_is(const char *path)
-{
-    ns_h5_quiet();
-    if (H5Fis_hdf5(path) <= 0) return false;
-    hid_t file;
-    if (ns_h5_open_read(&file, path, NS_EVERIFY) != NS_OK) {
-        ns_error_clear(); /* a question, not a failure */
-        return false;
-    }
-    bool answer = ns_h5_has_attribute(file, "nightshift_scores");
-    H5Fclose(file);
-    return answer;
 }

@@ -15,6 +15,9 @@ typedef enum ns_score_status {
     NS_SCORED = 0, NS_OUTSIDE_COHORT = 1, NS_ID_MISSING = 2, NS_ID_DUPLICATE = 3, NS_VALUE_INFINITE = 4, NS_N_STATUS = 5
 } ns_score_status;
 
+/* The root attribute nightshift_scores. */
+enum { NS_SCORES_FORMAT = 1 };
+
 /* "scored", "outside_cohort", "id_missing", "id_duplicate", "value_infinite" */
 const char *ns_score_status_name(ns_score_status status);
 

@@ -11,15 +11,14 @@ static ns_status no_memory(int64_t n)
     return ns_fail(NS_ENOMEM, "no memory for a list of %lld texts", (long long)n);
 }
 
-/* Room for one more text of n_bytes. */
-static ns_status grow(ns_texts *texts, int64_t n_bytes)
+ns_status ns_texts_reserve(ns_texts *texts, int64_t n, int64_t n_bytes)
 {
     int64_t used = texts->offset == NULL ? 0 : texts->offset[texts->n];
-    if (n_bytes > INT64_MAX / 4 - used || texts->n > INT64_MAX / 32) return no_memory(texts->n + 1);
-    if (texts->offset == NULL || texts->n == texts->room) {
-        int64_t room = texts->n + texts->n / 2 + 16;
+    if (n_bytes > INT64_MAX / 4 - used || n > INT64_MAX / 64 - texts->n) return no_memory(texts->n + n);
+    if (texts->offset == NULL || texts->n + n > texts->room) {
+        int64_t room = texts->n + n + texts->n / 2 + 15;
         int64_t *offset = realloc(texts->offset, ((size_t)room + 1) * sizeof *offset);
-        if (offset == NULL) return no_memory(texts->n + 1);
+        if (offset == NULL) return no_memory(texts->n + n);
         if (texts->offset == NULL) offset[0] = 0;
         texts->offset = offset;
         texts->room = room;
@@ -27,7 +26,7 @@ static ns_status grow(ns_texts *texts, int64_t n_bytes)
     if (texts->bytes == NULL || used + n_bytes > texts->room_bytes) {
         int64_t room = used + n_bytes + used / 2 + 64;
         char *bytes = realloc(texts->bytes, (size_t)room);
-        if (bytes == NULL) return no_memory(texts->n + 1);
+        if (bytes == NULL) return no_memory(texts->n + n);
         texts->bytes = bytes;
         texts->room_bytes = room;
     }
@@ -36,7 +35,7 @@ static ns_status grow(ns_texts *texts, int64_t n_bytes)
 
 ns_status ns_texts_append(ns_texts *texts, const char *text, int64_t n_bytes)
 {
-    NS_TRY(grow(texts, n_bytes));
+    NS_TRY(ns_texts_reserve(texts, 1, n_bytes));
     int64_t end = texts->offset[texts->n];
     if (n_bytes > 0) memcpy(texts->bytes + end, text, (size_t)n_bytes);
     texts->n++;

@@ -16,6 +16,9 @@ typedef struct ns_texts {
 /* {0} is a valid empty list. Append copies; text may be NULL where n_bytes is 0, and does not lie in the list itself.
    NS_ENOMEM; the list is as before then. */
 ns_status ns_texts_append(ns_texts *texts, const char *text, int64_t n_bytes);
+
+/* Room for n more texts of n_bytes in all, which may then be put behind the others without an append. NS_ENOMEM; as before then. */
+ns_status ns_texts_reserve(ns_texts *texts, int64_t n, int64_t n_bytes);
 void ns_texts_clear(ns_texts *texts);   /* keeps the memory */
 void ns_texts_destroy(ns_texts *texts); /* back to {0} */
 

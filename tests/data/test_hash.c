@@ -100,19 +100,47 @@ static void test_many_texts(void **state)
     char *bytes = malloc(TEXTS * 300);
     int64_t offset[TEXTS + 1] = {0};
     uint64_t got[TEXTS + 1];
+    ns_hash128 wide[TEXTS + 1];
     for (int i = 0; i < TEXTS; i++) {
         int64_t n = i % 7 == 3 ? 0 : i < 300 ? i : 9;
         for (int64_t b = 0; b < n; b++) bytes[offset[i] + b] = (char)(i * 7 + b * b);
         offset[i + 1] = offset[i] + n;
     }
-    got[TEXTS] = 1234;
+    got[TEXTS] = wide[TEXTS].hi = 1234;
     ns_hash64_each(got, bytes, offset, TEXTS);
+    ns_hash128_each(wide, bytes, offset, TEXTS);
     for (int i = 0; i < TEXTS; i++) {
         int64_t n = offset[i + 1] - offset[i];
         assert_true(got[i] == (n == 0 ? 0 : ns_hash64(bytes + offset[i], (size_t)n)));
+        ns_hash128 want = n == 0 ? (ns_hash128){0, 0} : ns_hash128_of(bytes + offset[i], (size_t)n);
+        assert_true(wide[i].lo == want.lo && wide[i].hi == want.hi);
     }
-    assert_true(got[TEXTS] == 1234);
+    assert_true(got[TEXTS] == 1234 && wide[TEXTS].hi == 1234);
     free(bytes);
+}
+
+/* As many as leave some over, of every number of digits. */
+static void test_many_ints(void **state)
+{
+    (void)state;
+    enum { INTS = 133 };
+    int64_t values[INTS];
+    ns_hash128 got[INTS + 1];
+    uint64_t size = 1;
+    for (int i = 0; i < INTS; i++) {
+        values[i] = i % 11 == 5 ? INT64_MIN : i % 2 == 0 ? (int64_t)(size / 3) : -(int64_t)(size / 3);
+        size = size > UINT64_MAX / 20 ? 1 : size * 3 + 1;
+    }
+    for (int missing = 0; missing < 2; missing++)
+        for (int64_t n = 0; n <= INTS; n += 19) {
+            got[n].lo = 77;
+            ns_hash128_of_ints(got, values, n, missing ? NS_SMALLEST_IS_MISSING : NS_SMALLEST_IS_A_VALUE);
+            for (int64_t i = 0; i < n; i++) {
+                ns_hash128 want = missing && values[i] == INT64_MIN ? (ns_hash128){0, 0} : ns_hash128_of_int(values[i]);
+                assert_true(got[i].lo == want.lo && got[i].hi == want.hi);
+            }
+            assert_true(got[n].lo == 77);
+        }
 }
 
 /* In parts of any length, against libsodium. */
@@ -140,7 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_threads), cmocka_unit_test(test_blake2b_and_sha256),
         cmocka_unit_test(test_text_hashes),  cmocka_unit_test(test_int_is_its_decimal_text),
-        cmocka_unit_test(test_hex), cmocka_unit_test(test_many_messages), cmocka_unit_test(test_many_texts), cmocka_unit_test(test_sha256_in_parts),
+        cmocka_unit_test(test_hex), cmocka_unit_test(test_many_messages), cmocka_unit_test(test_many_texts), cmocka_unit_test(test_many_ints), cmocka_unit_test(test_sha256_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

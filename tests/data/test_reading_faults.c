@@ -15,6 +15,7 @@
 #include "data/inflate.h"
 #include "data/native.h"
 #include "data/pread.h"
+#include "data/same_cells.h"
 #include "tests/check.h"
 #include "tests/data/both_ways.h"
 
@@ -206,21 +207,29 @@ static void decodes_apart(void **state)
     ns_decoder_destroy(&decoder);
 }
 
-/* Every instruction set that this processor has, against one cell at a time; in place and not. */
+/* The loops of every instruction set that this processor has, and how many. */
+static int levels_here(const ns_cell_loops *levels[4])
+{
+    int n = 0;
+    levels[n++] = ns_cell_loops_here();
+    levels[n++] = &ns_cell_loops_baseline;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma")) levels[n++] = &ns_cell_loops_avx2;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        levels[n++] = &ns_cell_loops_avx512;
+#endif
+    return n;
+}
+
+/* Each instruction set against one cell at a time; in place and not. */
 static void cells_become_canonical_alike(void **state)
 {
     (void)state;
     enum { MOST = 300 };
     const uint32_t special[] = {0, 0x80000000u, 0x7fc00000u, 0xffc00000u, 0x7f800001u, 0xffffffffu, 0x7f800000u, 0xff800000u,
                                 1, 0x80000001u, 0x3f800000u, 0x4b000000u, 0x4affffffu, 0xcaffffffu, 0xcb000001u};
-    const ns_cell_loops *levels[4] = {ns_cell_loops_here(), &ns_cell_loops_baseline};
-    int n_levels = 2;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
-        levels[n_levels++] = &ns_cell_loops_avx2;
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        levels[n_levels++] = &ns_cell_loops_avx512;
-#endif
+    const ns_cell_loops *levels[4];
+    int n_levels = levels_here(levels);
     for (int n = 0; n <= MOST; n += n < 70 ? 1 : 23)
         for (int kind = 0; kind < 3; kind++) { /* whole cells alone; all; one with a fraction, the last */
             uint32_t in[MOST], want[MOST], out[MOST + 1];
@@ -246,6 +255,75 @@ static void cells_become_canonical_alike(void **state)
                     assert_int_equal(out[n], 0xeeeeeeeeu);
                 }
         }
+}
+
+/* Few and many cells, of all parts, of one alone, of none; nothing is written but a part's own places. */
+static void cells_are_parted_alike(void **state)
+{
+    (void)state;
+    enum { MOST = 300, GUARD = 0x5a };
+    const ns_cell_loops *levels[4];
+    int n_levels = levels_here(levels);
+    for (int n = 0; n <= MOST; n += n < 70 ? 1 : 23)
+        for (int kind = 0; kind < 6; kind++)
+            for (int l = 0; l < n_levels; l++) {
+                uint32_t cells[MOST + 1], out[4][MOST + 1], want[4][MOST];
+                uint8_t part[MOST + 1];
+                int n_of[4] = {0};
+                for (int i = 0; i < n; i++) {
+                    cells[i] = (uint32_t)i * 2654435761u;
+                    part[i] = (uint8_t)(kind < 4 ? kind : kind == 4 ? i * 7 % 13 % 4 : 1 + (i * 31 % 10 == 0));
+                    want[part[i]][n_of[part[i]]++] = cells[i];
+                }
+                memset(out, GUARD, sizeof out);
+                unsigned char *to[4];
+                for (int p = 0; p < 4; p++) to[p] = (unsigned char *)out[p];
+                levels[l]->part(to, cells, part, n);
+                for (int p = 0; p < 4; p++) {
+                    int got = p == 0 ? 0 : n_of[p];
+                    assert_ptr_equal(to[p], (unsigned char *)(out[p] + got));
+                    if (got > 0) assert_memory_equal(out[p], want[p], (size_t)got * sizeof **out);
+                    for (int i = got; i <= MOST; i++) assert_int_equal(out[p][i], 0x5a5a5a5au);
+                }
+            }
+}
+
+/* Cells of every length, of few and of many texts: the same where they are equal, never where they differ. */
+static void same_cells_are_found(void **state)
+{
+    (void)state;
+    enum { CELLS = 2048, MOST = 40 };
+    char *cells = malloc(CELLS * MOST);
+    int32_t *same = malloc((CELLS + 1) * sizeof *same), *first = malloc((CELLS + 1) * sizeof *first);
+    static const size_t sizes[] = {1, 2, 5, 7, 8, 9, 15, 16, 17, 24, MOST};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int n_texts = 1; n_texts <= 3000; n_texts = n_texts * 5 + 1) {
+            size_t size = sizes[s];
+            memset(cells, 'x', CELLS * MOST);
+            for (int i = 0; i < CELLS; i++) { /* they differ in one place alone: at the beginning, in the middle, at the end */
+                size_t place = s % 3 == 0 ? 0 : s % 3 == 1 ? size / 2 : size - 1;
+                int text = i * 1237 % n_texts;
+                cells[(size_t)i * size + place] = (char)(text % 251);
+                if (size > 1) cells[(size_t)i * size + (place + 1) % size] = (char)(text / 251);
+            }
+            same[CELLS] = first[CELLS] = -77;
+            int64_t n = ns_same_cells(same, first, cells, size, CELLS);
+            assert_in_range(n, 1, CELLS);
+            for (int i = 0; i < CELLS; i++) {
+                assert_in_range(same[i], 0, n - 1);
+                assert_true(first[same[i]] <= i);
+                assert_memory_equal(cells + (size_t)first[same[i]] * size, cells + (size_t)i * size, size);
+            }
+            for (int64_t k = 1; k < n; k++) assert_true(first[k] > first[k - 1]);
+            if (n_texts == 1) assert_int_equal(n, 1);
+            if (n_texts == 6 && size <= 16) assert_true(n < CELLS / 8); /* it helps; longer texts are told apart by their ends first */
+            assert_int_equal(same[CELLS], -77);
+            assert_int_equal(first[CELLS], -77);
+        }
+    assert_int_equal(ns_same_cells(same, first, cells, 4, 0), 0);
+    free(cells);
+    free(same);
+    free(first);
 }
 
 /* Streams that are cut, lengthened, or of another size. */
@@ -310,7 +388,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_on_after_short_and_interrupted_reads), cmocka_unit_test(waits_for_a_stale_handle),
         cmocka_unit_test(falls_back_on_hdf5), cmocka_unit_test(undoes_shuffle_of_any_width),
-        cmocka_unit_test(unshuffles_some_rows), cmocka_unit_test(decodes_apart), cmocka_unit_test(cells_become_canonical_alike),
+        cmocka_unit_test(unshuffles_some_rows), cmocka_unit_test(decodes_apart), cmocka_unit_test(cells_become_canonical_alike), cmocka_unit_test(cells_are_parted_alike), cmocka_unit_test(same_cells_are_found),
         cmocka_unit_test(refuses_damaged_chunks), cmocka_unit_test(sums_as_hdf5_does), cmocka_unit_test(widens_halves),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
