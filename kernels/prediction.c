@@ -2,6 +2,7 @@
 
 #include <float.h>
 
+#include "kernels/level.h"
 #include "kernels/numerics.h"
 
 void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out)
@@ -24,4 +25,12 @@ void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t 
         for (int64_t i = 0; i < n; i++) out[i] = (float)ns_rate((double)margin[i] * unit);
         break;
     }
+}
+
+void ns_predict_with(const ns_level *loops, const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out)
+{
+    if (prediction->objective == NS_BINARY)
+        loops->code->risks(margin, n, ns_power_of_two(-prediction->k), out);
+    else
+        ns_predict(prediction, margin, n, out);
 }

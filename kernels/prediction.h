@@ -21,4 +21,7 @@ typedef struct ns_prediction {
  * Local. Cannot fail.
  */
 void ns_predict(const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out);
+
+/* The same bytes, by the loops of an instruction set (device->loops) where it has some. Local; cannot fail. */
+void ns_predict_with(const struct ns_level *loops, const ns_prediction *prediction, const int64_t *margin, int64_t n, float *out);
 #endif

@@ -12,13 +12,13 @@
 
 /*
  * Rows are taken in blocks: the columns that trees ask for are binned with the model's cuts, then every tree
- * is run for the whole block (kernels/tree_code.h) while its bins are in the first-level cache.
+ * is run for the whole block (kernels/tree_code.h) while its planes are in the nearest caches.
  */
 
 /* What a thread works with. */
 typedef struct block {
-    uint8_t *bins;   /* [n_columns][NS_CODE_ROWS] rows beyond the last hold what they held */
-    int32_t *sum;    /* [NS_CODE_ROWS] */
+    void *memory; /* of code's pointers */
+    ns_code_block code;
     int64_t *margin; /* [NS_CODE_ROWS][n_outputs] */
 } block;
 
@@ -34,8 +34,7 @@ static void destroy(ns_scorer **scorer)
     ns_scorer *s = *scorer;
     if (s == NULL) return;
     for (int i = 0; s->thread != NULL && i < s->device->n_threads; i++) {
-        free(s->thread[i].bins);
-        free(s->thread[i].sum);
+        free(s->thread[i].memory);
         free(s->thread[i].margin);
     }
     free(s->thread);
@@ -44,14 +43,31 @@ static void destroy(ns_scorer **scorer)
     *scorer = NULL;
 }
 
+/* Registers are read from and written to places that begin at multiples of their size: no access then meets two cache lines. */
+enum { ALIGNED = 64 };
+
+/* One piece of memory for all that code works with; each part of it is a multiple of ALIGNED. */
+static void take_code_block(const ns_tree_code *code, block *b, ns_taker *t)
+{
+    int64_t n_column_bytes = (int64_t)code->n_columns * NS_CODE_ROWS;
+    int64_t n_sum_bytes = NS_CODE_ROWS * (int64_t)sizeof *b->code.sum, n_plane_bytes = (code->n_planes + code->n_tree_planes) * (int64_t)sizeof(ns_code_plane);
+    b->memory = ns_take(t, 3 * n_column_bytes + n_plane_bytes + n_sum_bytes + ALIGNED, 1);
+    if (b->memory == NULL) return;
+    uint8_t *at = (uint8_t *)b->memory + (ALIGNED - (uintptr_t)b->memory % ALIGNED) % ALIGNED;
+    b->code.planes = (ns_code_plane *)(void *)at;
+    b->code.tree = b->code.planes + code->n_planes;
+    b->code.sum = (int32_t *)(void *)(b->code.tree + code->n_tree_planes);
+    b->code.bins = (uint8_t *)(b->code.sum + NS_CODE_ROWS);
+    b->code.at = b->code.bins + n_column_bytes;
+    b->code.bit = b->code.at + n_column_bytes;
+}
+
 static void take_blocks(ns_scorer *s, ns_taker *t)
 {
     s->thread = ns_take(t, s->device->n_threads, sizeof *s->thread);
     for (int i = 0; i < s->device->n_threads && !t->failed; i++) {
-        block *b = &s->thread[i];
-        b->bins = ns_take(t, (int64_t)s->code.n_columns * NS_CODE_ROWS, sizeof *b->bins);
-        b->sum = ns_take(t, NS_CODE_ROWS, sizeof *b->sum);
-        b->margin = ns_take(t, (int64_t)NS_CODE_ROWS * s->plan.n_outputs, sizeof *b->margin);
+        take_code_block(&s->code, &s->thread[i], t);
+        s->thread[i].margin = ns_take(t, (int64_t)NS_CODE_ROWS * s->plan.n_outputs, sizeof *s->thread[i].margin);
     }
 }
 
@@ -75,20 +91,6 @@ static ns_status create(ns_scorer **out, ns_device *device, const ns_scorer_plan
     return NS_OK;
 }
 
-static void bin_block(const ns_scorer *s, const ns_score_slab *slab, int64_t first, int32_t n, const block *b)
-{
-    for (int32_t c = 0; c < s->code.n_columns; c++) {
-        const ns_code_column *column = &s->code.column[c];
-        uint8_t *to = b->bins + (int64_t)c * NS_CODE_ROWS;
-        if (column->cuts != NULL) {
-            s->device->loops->code->bin(column->cuts, (const float *)slab->columns[column->feature] + first, n, to);
-            continue;
-        }
-        const int32_t *bin = (const int32_t *)slab->columns[column->feature] + first;
-        for (int32_t i = 0; i < n; i++) to[i] = column->class != NULL ? column->class[bin[i]] : (uint8_t)bin[i];
-    }
-}
-
 static void sum_block(const ns_scorer *s, int32_t n, const block *b)
 {
     int32_t n_outputs = s->plan.n_outputs;
@@ -96,8 +98,8 @@ static void sum_block(const ns_scorer *s, int32_t n, const block *b)
         for (int32_t o = 0; o < n_outputs; o++) b->margin[i * n_outputs + o] = s->plan.base[o];
     for (int64_t g = 0; g < s->code.n_groups; g++) {
         const ns_code_group *group = &s->code.group[g];
-        s->device->loops->code->sum(&s->code, group, b->bins, b->sum);
-        for (int32_t i = 0; i < n; i++) b->margin[i * n_outputs + group->output] += b->sum[i];
+        s->device->loops->code->sum(&s->code, group, &b->code);
+        for (int32_t i = 0; i < n; i++) b->margin[i * n_outputs + group->output] += b->code.sum[i];
     }
 }
 
@@ -117,7 +119,7 @@ static ns_status score_slab(ns_scorer *s, const ns_score_slab *slab)
     for (int64_t first = 0; first < slab->n_rows; first += NS_CODE_ROWS) {
         int32_t n = (int32_t)(slab->n_rows - first < NS_CODE_ROWS ? slab->n_rows - first : NS_CODE_ROWS);
         const block *b = &s->thread[omp_get_thread_num()];
-        bin_block(s, slab, first, n, b);
+        s->device->loops->code->bin(&s->code, slab->columns, first, slab->n_rows - first, &b->code);
         sum_block(s, n, b);
         if (slab->margin != NULL)
             memcpy(slab->margin + first * n_outputs, b->margin, (size_t)(n * n_outputs) * sizeof *b->margin);

@@ -177,12 +177,12 @@ static void trees_of_every_size(void **state)
         for (uint32_t lean = 0; lean <= 8; lean += 4) {
             int32_t three[3] = {sizes[s], sizes[s], sizes[s]};
             ns_trees *trees = make_trees(three, 3, lean, 1 << 20);
-            check_all(trees, binary, 515);
+            check_all(trees, binary, 1027);
             ns_trees_destroy(&trees);
         }
 }
 
-/* All slots are used. */
+/* As many choices as there are, of as many bits. */
 static void full_trees(void **state)
 {
     (void)state;
@@ -212,7 +212,7 @@ static void blocks_that_are_not_full(void **state)
     int32_t sizes[40];
     for (int i = 0; i < 40; i++) sizes[i] = 1 + (int32_t)random_below(40);
     ns_trees *trees = make_trees(sizes, 40, 2, 1 << 16);
-    const int64_t n[] = {0, 1, 15, 16, 31, 33, 255, 256, 257, 8191, MAX_ROWS};
+    const int64_t n[] = {0, 1, 15, 63, 64, 65, 511, 512, 513, 1023, 1024, 1025, 8191, MAX_ROWS};
     for (size_t i = 0; i < sizeof n / sizeof *n; i++) check_all(trees, binary, n[i]);
     ns_trees_destroy(&trees);
 }
