@@ -12,8 +12,13 @@ typedef struct ns_taker {
 } ns_taker;
 
 /*
- * A block of n elements of `size` bytes (n = 0: of one), all zero and touched, so that a lack of memory is
- * met here. Returns NULL when only counting and after a failure. The caller frees it. Local.
+ * A block of n elements of `size` bytes (n = 0: of one), all zero, from the border of a cache line on; from 4 MiB on in
+ * pages of 2 MiB where the system has them, which it gives when they are first written. Returns NULL when only counting
+ * and after a failure. The caller frees it. Local.
  */
 void *ns_take(ns_taker *taker, int64_t n, size_t size);
+
+/* Gives pages of what was freed back to the system, where the C library keeps them (glibc does, below the last block in use).
+   Takes as long as there are such pages: for once before large blocks are taken. Local. */
+void ns_give_freed_back(void);
 #endif

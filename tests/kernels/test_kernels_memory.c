@@ -7,14 +7,17 @@
 #include "kernels/forest.h"
 #include "kernels/quantile.h"
 #include "kernels/scorer.h"
+#include "kernels/take.h"
 #include "tests/kernels/columns.h"
 
 void *__real_malloc(size_t n_bytes);
 void *__real_calloc(size_t n, size_t n_bytes);
 void *__real_realloc(void *block, size_t n_bytes);
+void *__real_aligned_alloc(size_t alignment, size_t n_bytes);
 void *__wrap_malloc(size_t n_bytes);
 void *__wrap_calloc(size_t n, size_t n_bytes);
 void *__wrap_realloc(void *block, size_t n_bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t n_bytes);
 
 static int64_t left = -1; /* allocations until one fails; below 0: none does */
 static bool failed;
@@ -34,6 +37,11 @@ void *__wrap_malloc(size_t n_bytes)
 void *__wrap_calloc(size_t n, size_t n_bytes)
 {
     return is_refused() ? NULL : __real_calloc(n, n_bytes);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t n_bytes)
+{
+    return is_refused() ? NULL : __real_aligned_alloc(alignment, n_bytes);
 }
 
 void *__wrap_realloc(void *block, size_t n_bytes)
@@ -189,6 +197,25 @@ static void every_allocation_may_fail(void **state)
     check_all(NS_QUANTILE); /* with a monotone constraint */
 }
 
+/* Also where what was freed before lay, large enough for large pages or not. */
+static void blocks_are_zero(void **state)
+{
+    (void)state;
+    const int64_t sizes[] = {0, 1, 100, (4 << 20) - 1, 4 << 20, (5 << 20) + 12345};
+    for (int again = 0; again < 3; again++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            ns_taker taker = {0};
+            size_t n_bytes = sizes[s] > 0 ? (size_t)sizes[s] : 1;
+            unsigned char *block = ns_take(&taker, sizes[s], 1);
+            assert_true(block != NULL && !taker.failed && taker.n_bytes == (int64_t)n_bytes);
+            assert_true((uintptr_t)block % 64 == 0);
+            for (size_t i = 0; i < n_bytes; i++) assert_int_equal(block[i], 0);
+            memset(block, 0xa5, n_bytes);
+            free(block);
+            if (again == 1) ns_give_freed_back();
+        }
+}
+
 static void quantiles_may_lack_memory(void **state)
 {
     (void)state;
@@ -212,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(quantiles_may_lack_memory),
+        cmocka_unit_test(blocks_are_zero),
     };
     return cmocka_run_group_tests(tests, make_rows, NULL);
 }
