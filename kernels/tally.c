@@ -163,6 +163,44 @@ void ns_tally_add(ns_tally *tally, const float *values, int64_t n)
     }
 }
 
+/* --- counts from elsewhere --- */
+
+int64_t ns_tally_n_wanted(const ns_tally *tally, ns_tally_step step)
+{
+    if (step == NS_TALLY_TOP) return !tally->top_known;
+    const level *l = step == NS_TALLY_MIDDLE ? &tally->middle : &tally->low;
+    return l->n - l->fresh;
+}
+
+void ns_tally_wanted(const ns_tally *tally, ns_tally_step step, uint32_t *prefix, uint32_t *index)
+{
+    int64_t n = 0;
+    if (step == NS_TALLY_TOP) prefix[0] = index[0] = 0;
+    for (uint32_t top = 0; top < TOP && step != NS_TALLY_TOP; top++) {
+        int32_t m = tally->middle_of[top];
+        if (m == NONE) continue;
+        for (uint32_t entry = 0; entry < STEP && step == NS_TALLY_LOW; entry++) {
+            int32_t l = tally->low_of[m][entry];
+            if (l < tally->low.fresh) continue; /* NONE is below any fresh */
+            prefix[n] = top << 10 | entry;
+            index[n++] = (uint32_t)(l - tally->low.fresh);
+        }
+        if (step != NS_TALLY_MIDDLE || m < tally->middle.fresh) continue;
+        prefix[n] = top;
+        index[n++] = (uint32_t)(m - tally->middle.fresh);
+    }
+}
+
+void ns_tally_put(ns_tally *tally, ns_tally_step step, const uint32_t *count)
+{
+    int64_t n = ns_tally_n_wanted(tally, step) << ns_tally_bits(step);
+    if (n == 0) return;
+    int64_t *to = step == NS_TALLY_TOP      ? tally->top
+                  : step == NS_TALLY_MIDDLE ? tally->middle.tables[tally->middle.fresh].count
+                                            : tally->low.tables[tally->low.fresh].count;
+    for (int64_t i = 0; i < n; i++) to[i] += count[i];
+}
+
 /* Counts of one table of this rank to running sums over all ranks. */
 static void accumulate(int64_t *count, int64_t n)
 {

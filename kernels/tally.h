@@ -60,6 +60,29 @@ typedef struct ns_run {
  */
 bool ns_tally_runs(ns_tally *tally, int64_t least, ns_run *runs, int64_t room, int64_t *n);
 
+/*
+ * What this pass is about, for one who counts by other means than ns_tally_add: tables of 1 << bits counters. A value that is
+ * not NaN counts in the table whose prefix is key >> (shift + bits), where there is one, at the next `bits` bits of its key.
+ */
+typedef enum ns_tally_step { NS_TALLY_TOP, NS_TALLY_MIDDLE, NS_TALLY_LOW, NS_TALLY_STEPS } ns_tally_step;
+static inline int ns_tally_shift(ns_tally_step step)
+{
+    return step == NS_TALLY_TOP ? 20 : step == NS_TALLY_MIDDLE ? 10 : 0;
+}
+static inline int ns_tally_bits(ns_tally_step step)
+{
+    return step == NS_TALLY_TOP ? 12 : 10;
+}
+
+/* How many tables of a step this pass counts. Local. */
+int64_t ns_tally_n_wanted(const ns_tally *tally, ns_tally_step step);
+
+/* prefix: [n_wanted] ascending; index: [n_wanted] the place of each one's table in what ns_tally_put takes. Local. */
+void ns_tally_wanted(const ns_tally *tally, ns_tally_step step, uint32_t *prefix, uint32_t *index);
+
+/* Adds counts: [n_wanted][1 << bits]. Local; several tallies may be added to at once. */
+void ns_tally_put(ns_tally *tally, ns_tally_step step, const uint32_t *count);
+
 /* NS_ENOMEM when a table could not be had. */
 ns_status ns_tally_status(const ns_tally *tally);
 

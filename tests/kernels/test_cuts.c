@@ -111,7 +111,29 @@ static int32_t slow_cuts(int64_t m, int64_t bins, float *cuts)
     return found;
 }
 
-/* Counts in slabs of the given size, the rows backwards if asked. */
+/* Counts what a pass is about as one would who has only its tables: each value by its own search for a prefix. */
+static void count_elsewhere(ns_tally *tally, int64_t n)
+{
+    static uint32_t prefix[1 << 12], index[1 << 12];
+    for (int s = 0; s < NS_TALLY_STEPS; s++) {
+        ns_tally_step step = (ns_tally_step)s;
+        int shift = ns_tally_shift(step), bits = ns_tally_bits(step);
+        int64_t n_tables = ns_tally_n_wanted(tally, step);
+        assert_true(n_tables <= 1 << 12);
+        uint32_t *count = calloc((size_t)(n_tables + 1) << bits, sizeof *count), mask = (UINT32_C(1) << bits) - 1;
+        ns_tally_wanted(tally, step, prefix, index);
+        for (int64_t t = 1; t < n_tables; t++) assert_true(prefix[t - 1] < prefix[t]);
+        for (int64_t t = 0; t < n_tables; t++)
+            for (int64_t i = 0; i < n; i++) {
+                uint32_t key = ns_key_of(values[i]);
+                if (!isnan(values[i]) && (uint64_t)key >> (shift + bits) == prefix[t]) count[((int64_t)index[t] << bits) + (key >> shift & mask)]++;
+            }
+        ns_tally_put(tally, step, count);
+        free(count);
+    }
+}
+
+/* Counts in slabs of the given size (0: elsewhere), the rows backwards if asked. */
 static int32_t fast_cuts(int64_t n, int32_t bins, int64_t slab, bool backwards, float *cuts, int *passes)
 {
     ns_link link = ns_link_alone();
@@ -121,7 +143,8 @@ static int32_t fast_cuts(int64_t n, int32_t bins, int64_t slab, bool backwards, 
     *passes = 0;
     bool done = false;
     while (!done) {
-        for (int64_t i = 0; i < n; i += slab) {
+        if (slab == 0) count_elsewhere(tally, n);
+        for (int64_t i = 0; i < n && slab > 0; i += slab) {
             int64_t from = backwards ? (n - 1) / slab * slab - i : i;
             ns_tally_add(tally, values + from, from + slab < n ? slab : n - from);
         }
@@ -144,12 +167,9 @@ static void check_cuts(test_shape shape, int64_t n, int32_t bins)
     memset(got, 0xa5, sizeof got);
     int32_t n_want = m > 0 ? slow_cuts(m, bins, want) : 0;
     assert_true(n_want <= bins - 1);
-    for (int slabs = 0; slabs < 3; slabs++) {
-        int32_t n_got = fast_cuts(n, bins,
-                                  slabs == 0   ? MAX_ROWS
-                                  : slabs == 1 ? 97
-                                               : 1,
-                                  slabs == 1, got, &passes);
+    static const int64_t slab_rows[] = {MAX_ROWS, 97, 1, 0};
+    for (int slabs = 0; slabs < 4; slabs++) {
+        int32_t n_got = fast_cuts(n, bins, slab_rows[slabs], slabs == 1, got, &passes);
         assert_int_equal(n_got, n_want);
         assert_memory_equal(got, want, sizeof got); /* the guard behind the last cut too */
         if (n > 3000) break;
