@@ -14,7 +14,10 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define NS_LAUNCH(kernel, n_blocks, n_threads, shared_bytes, stream, ...)                                                    \
-    kernel<<<(n_blocks), (n_threads), (shared_bytes), (stream)>>>(__VA_ARGS__)
+    do {                                                                                                                     \
+        ns_launch_begins(stream);                                                                                            \
+        kernel<<<(n_blocks), (n_threads), (shared_bytes), (stream)>>>(__VA_ARGS__);                                          \
+    } while (0)
 #define NS_SHARED(type, name, ...) __shared__ type name __VA_ARGS__
 #define NS_DYN_SHARED(type, name)                                                                                            \
     extern __shared__ unsigned long long ns_dynamic_shared[];                                                                \
@@ -24,6 +27,9 @@
 #endif
 
 #include <stdint.h>
+
+/* Before every launch; see cuda_times.h. */
+extern "C" void ns_launch_begins(cudaStream_t stream);
 
 /* CUDA has no atomics of int64_t. */
 static __device__ inline void ns_atomic_add(int64_t *to, int64_t value)

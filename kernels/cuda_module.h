@@ -7,7 +7,7 @@
 #include "kernels/device.h"
 
 /* Raised whenever a structure changes that the program and the module share. */
-#define NS_CUDA_MODULE_STAMP 1
+#define NS_CUDA_MODULE_STAMP 2
 
 typedef struct ns_cuda_module {
     int stamp, numerics_version;

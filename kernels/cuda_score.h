@@ -30,6 +30,9 @@ typedef struct ns_score_model {
     ns_objective objective;
 } ns_score_model;
 
+/* What a scorer takes on the device for the slabs under way, beside the trees. */
+int64_t ns_cuda_scoring_bytes(int32_t n_columns, int32_t n_outputs);
+
 struct ns_cuda;
 
 /* columns: [n_columns][stride] bits of floats, or bins; margin, out: [n][n_outputs]. Queued. */

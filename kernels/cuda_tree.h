@@ -20,6 +20,7 @@
 extern "C" {
 #endif
 
+#include "kernels/cuda_turn.h"
 #include "kernels/forest.h"
 #include "kernels/gradient.h"
 #include "kernels/split.h"
@@ -54,9 +55,10 @@ typedef struct ns_cuda_control {
     int32_t n_open;                    /* of this step */
     int32_t looks;                     /* 0: the last split, whose children nobody looks at */
     int32_t n_columns;                 /* of the tree */
-    int32_t n_tree_nodes, n_leaves;
+    int32_t n_tree_nodes, n_leaves, deepest; /* deepest: depth of its lowest leaf */
     int64_t n_set_words;
     int64_t n_chunks, n_free;
+    int64_t histogram_rows, parted_rows; /* of all steps, over all ranks */
 } ns_cuda_control;
 
 /* Columns that one block adds up in shared memory: whole words of four columns. */
@@ -70,16 +72,14 @@ enum { NS_CUDA_CHUNK = 2048, NS_CUDA_SORT_BLOCKS = 64, NS_CUDA_GROUP_WORDS = 64 
 /* Everything that the kernels need; passed by value. All pointers are to the device. */
 typedef struct ns_cuda_grow {
     /* Sizes */
-    int64_t n_rows, n_train, n_grown; /* of this rank; n_grown: rows that the tree is grown from */
+    int64_t n_rows, n_train; /* of this rank */
     int32_t n_features, n_bytes, n_wide, n_groups, row_words; /* row_words: of four byte columns */
     int32_t batch, max_splits, max_openings, room_nodes, words_per_set, n_categories;
     int64_t n_cells, n_slots, sort_room;
     int32_t gradients_wide, is_bounded, max_depth;
     double column_sample, column_sample_node;
     uint64_t seed;
-    int64_t round;
-    uint32_t output;
-    ns_split_rule rule;
+    ns_split_rule rule; /* but for its units: they are the turn's */
 
     /* Features: [n_features] */
     const int32_t *kind, *n_bins, *place; /* place as in ns_bins */
@@ -100,6 +100,7 @@ typedef struct ns_cuda_grow {
 
     /* The tree */
     ns_cuda_control *control;
+    const ns_cuda_turn *turn;
     ns_cuda_node *node;       /* [room_nodes] */
     uint32_t *set;            /* [room_nodes][words_per_set] */
     ns_cuda_opening *opening; /* [batch] */
@@ -114,6 +115,7 @@ typedef struct ns_cuda_grow {
 
     /* The finished tree: */
     int32_t *at_place, *set_at_place; /* [2 max_splits + 1] the node of each place; where its set begins, -1: none */
+    int32_t *depth;                   /* [2 max_splits + 1] */
     ns_node *tree;       /* [2 max_splits + 1] */
     uint32_t *tree_sets; /* [max_splits * words_per_set] */
 } ns_cuda_grow;
@@ -136,7 +138,7 @@ ns_status ns_cuda_finish(struct ns_cuda *cuda, const ns_cuda_grow *g);
 int32_t ns_cuda_histogram_cells(const struct ns_cuda *cuda, int gradients_wide);
 
 /* packed from bytes: rows of words. Queued. */
-ns_status ns_cuda_pack_rows(struct ns_cuda *cuda, const ns_cuda_grow *g, uint32_t *packed);
+ns_status ns_cuda_pack_rows(struct ns_cuda *cuda, const ns_cuda_grow *g);
 
 #ifdef __cplusplus
 }

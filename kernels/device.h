@@ -5,6 +5,7 @@
  * there and defines what every operation means; others must give its bytes.
  */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cluster/status.h"
 #include "kernels/link.h"
@@ -12,6 +13,28 @@
 struct ns_forest_ops;
 struct ns_level;
 struct ns_scorer_ops;
+
+/* What was done on a GPU since it was opened. */
+typedef struct ns_device_launches {
+    const char *kernel;
+    int64_t n;
+    double seconds; /* with NIGHTSHIFT_PROFILE=1, else 0 */
+} ns_device_launches;
+
+typedef struct ns_device_use {
+    char gpu[128];      /* its name: "NVIDIA H200" */
+    char bus[32];       /* its PCI address: "0000:3b:00.0" */
+    const char *sums;   /* over ranks: "none" (one rank), "host", "nccl" */
+    char why_host[128]; /* why not nccl; empty with one rank, or with nccl */
+    const ns_device_launches *launches; /* [n_kernels] each kernel that was launched, in graphs or by itself */
+    int n_kernels;
+    int64_t graph_launches; /* each stands for several launches of kernels */
+    int64_t copies_in, copies_out, bytes_in, bytes_out;
+    int64_t waits; /* of the host for the GPU */
+    int64_t histogram_rows, parted_rows; /* that training added to histograms, and parted: what its floors follow from */
+    /* Scoring, seconds: the host gathered columns, copies both ways, the kernel; they overlap. */
+    double gather_s, copy_s, score_s;
+} ns_device_use;
 
 typedef struct ns_device {
     const char *name;  /* "cpu" or "cuda" */
@@ -21,6 +44,7 @@ typedef struct ns_device {
     const struct ns_forest_ops *forest;
     const struct ns_scorer_ops *scorer;
     const struct ns_level *loops; /* cpu: its inner loops for that instruction set */
+    const ns_device_use *use;     /* NULL for cpu; grows as the device is used */
     char why_not[256];            /* auto: why there is no GPU; else empty */
     void *state;                  /* the backend's own, NULL for cpu */
     void (*close)(struct ns_device *device); /* gives state back; NULL for cpu */

@@ -128,20 +128,21 @@ typedef struct ns_forest_ops {
        on one class; poisson: all 0; weights that sum to 0); NS_EINVAL (2^32 - 1 rows or more on one rank). */
     ns_status (*create)(ns_forest **out, ns_device *device, const ns_forest_plan *plan);
     /* Counts the slab's values for the feature's current pass. Training rows of number features only. Local;
-       threads of the caller may count different features at once. NS_ENOMEM. */
+       threads of the caller may count different features at once. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*count_slab)(ns_forest *forest, const ns_slab *slab);
     /* Ends a pass over features [first, first + n), categories among them passed over. *more: they need one
        more pass over the same slabs, five at most; those that need none are not counted again. Collective.
-       NS_ENOMEM. */
+       NS_ENOMEM, NS_EDEVICE. */
     ns_status (*count_done)(ns_forest *forest, int32_t first, int32_t n, bool *more);
-    /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more, or put_cuts). Local;
-       threads of the caller may store different features at once. */
+    /* Stores the slab's bins. A number feature's cuts must be known (count_done said no more, or put_cuts); what was counted is
+       binned from the same values. Each row once. Local; threads of the caller may store different features at once, and, of
+       what is stored, different rows of one. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*bin_slab)(ns_forest *forest, const ns_slab *slab);
     /* Cuts of a number feature that are known already: ascending, n_cuts <= max_bins - 1. Copied. Local. */
     void (*put_cuts)(ns_forest *forest, int32_t feature, const float *cuts, int32_t n_cuts);
     /* Bins of local rows [first, first + n), held ones too, as they are stored: uint8_t where the feature has at most
-       NS_BYTE_BINS bins (kernels/bin.h), else uint16_t. Local; threads of the caller may read at once. */
-    void (*read_bins)(const ns_forest *forest, int32_t feature, int64_t first, int64_t n, void *out);
+       NS_BYTE_BINS bins (kernels/bin.h), else uint16_t. Local; threads of the caller may read at once. NS_EDEVICE. */
+    ns_status (*read_bins)(const ns_forest *forest, int32_t feature, int64_t first, int64_t n, void *out);
     /* All rows are binned: takes the rest of the memory; margins = base + the given trees (may be empty).
        Collective. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*seal)(ns_forest *forest, const ns_trees *trees);
@@ -161,8 +162,8 @@ typedef struct ns_forest_ops {
     void (*destroy)(ns_forest **forest);
 } ns_forest_ops;
 
-/* The cpu backend. The cuda backend (forest_cuda.c) is the same up to seal: it counts, finds cuts and stores bins on the
-   host, and trains on the GPU from there on. */
+/* The cpu backend. The cuda backend (forest_cuda.c) finds the base on the host, counts and bins on the GPU (prepare_cuda.c), and
+   trains there. */
 extern const ns_forest_ops ns_forest_cpu;
 
 /* Bytes that create, seal and the largest batch of n_count_features count passes take at most on one rank,

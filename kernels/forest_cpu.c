@@ -65,7 +65,40 @@ static ns_residual_plan residual_plan(const ns_forest_plan *plan, int n_threads)
                               .n_threads = n_threads};
 }
 
-static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
+/* Whether the base is found from gradients: see widen in base_cpu.c. */
+static bool widens(const ns_forest_settings *settings)
+{
+    return settings->gradient_bits == 0 && (settings->objective == NS_REGRESSION || settings->objective == NS_POISSON);
+}
+
+/* Rows that are trained elsewhere: what the base is found with. */
+static void take_for_base(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
+{
+    int64_t rows = plan->n_train + plan->n_valid;
+    if (plan->settings.objective == NS_QUANTILE) f->leaf = ns_take(t, rows, sizeof *f->leaf);
+    if (plan->settings.objective == NS_QUANTILE || widens(&plan->settings)) f->margin = ns_take(t, rows, sizeof *f->margin);
+    if (!widens(&plan->settings)) return;
+    f->g = ns_take(t, plan->n_train, sizeof *f->g);
+    f->h = ns_take(t, plan->n_train, sizeof *f->h);
+}
+
+static void take_for_training(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
+{
+    int64_t rows = plan->n_train + plan->n_valid;
+    f->margin = ns_take(t, ns_n_outputs(&plan->settings) * rows, sizeof *f->margin);
+    if (plan->settings.objective == NS_MULTICLASS) {
+        f->top = ns_take(t, rows, sizeof *f->top);
+        f->norm = ns_take(t, rows, sizeof *f->norm);
+    }
+    f->g = ns_take(t, plan->n_train, sizeof *f->g);
+    f->h = ns_take(t, plan->n_train, sizeof *f->h);
+    f->leaf = ns_take(t, rows, sizeof *f->leaf);
+    f->bins.bytes = ns_take(t, f->bins.n_bytes * f->bins.n_rows, 1);
+    f->bins.lane = ns_take(t, f->bins.n_bytes, sizeof *f->bins.lane);
+    f->bins.wide = ns_take(t, f->bins.n_wide * f->bins.n_rows, sizeof *f->bins.wide);
+}
+
+static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t, ns_forest_home home)
 {
     int64_t features = plan->n_features, rows = plan->n_train + plan->n_valid;
     int64_t outputs = ns_n_outputs(&plan->settings);
@@ -81,23 +114,14 @@ static void take_rows(ns_forest *f, const ns_forest_plan *plan, ns_taker *t)
     f->n_values = ns_take(t, features, sizeof *f->n_values);
     f->bins.place = ns_take(t, features, sizeof *f->bins.place);
     f->row_number = ns_take(t, rows, sizeof *f->row_number);
-    f->margin = ns_take(t, outputs * rows, sizeof *f->margin);
     f->base = ns_take(t, outputs, sizeof *f->base);
     f->class_weight = ns_take(t, outputs, sizeof *f->class_weight);
     f->value = ns_take(t, most_nodes(plan), sizeof *f->value);
     if (plan->settings.objective == NS_QUANTILE) f->wanted = ns_take(t, most_nodes(plan), sizeof *f->wanted);
-    if (plan->settings.objective == NS_MULTICLASS) {
-        f->top = ns_take(t, rows, sizeof *f->top);
-        f->norm = ns_take(t, rows, sizeof *f->norm);
-    }
     f->label = ns_take(t, rows, sizeof *f->label);
     f->weight = plan->weight == NULL ? NULL : ns_take(t, rows, sizeof *f->weight);
-    f->g = ns_take(t, plan->n_train, sizeof *f->g);
-    f->h = ns_take(t, plan->n_train, sizeof *f->h);
-    f->leaf = ns_take(t, rows, sizeof *f->leaf);
-    f->bins.bytes = ns_take(t, f->bins.n_bytes * f->bins.n_rows, 1);
-    f->bins.lane = ns_take(t, f->bins.n_bytes, sizeof *f->bins.lane);
-    f->bins.wide = ns_take(t, f->bins.n_wide * f->bins.n_rows, sizeof *f->bins.wide);
+    if (home == NS_HOME_HOST) take_for_training(f, plan, t);
+    else take_for_base(f, plan, t);
 }
 
 static void copy_plan(ns_forest *f, const ns_forest_plan *plan)
@@ -140,7 +164,7 @@ static void destroy(ns_forest **forest)
     *forest = NULL;
 }
 
-static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
+static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest_plan *plan, ns_forest_home home)
 {
     int64_t n_rows = plan->n_train + plan->n_valid;
     *out = NULL;
@@ -159,7 +183,7 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
                          .n_features = plan->n_features,
                          .n_outputs = ns_n_outputs(&plan->settings),
                          .bins = count_columns(plan)};
-        take_rows(f, plan, &taken);
+        take_rows(f, plan, &taken, home);
     }
     if (taken.failed) {
         destroy(&f);
@@ -176,13 +200,13 @@ static ns_status create_here(ns_forest **out, ns_device *device, const ns_forest
     return status;
 }
 
-static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
+ns_status ns_forest_create(ns_forest **out, ns_device *device, const ns_forest_plan *plan, ns_forest_home home)
 {
     ns_forest *f = NULL;
     *out = NULL;
-    ns_status status = ns_forest_agree(create_here(&f, device, plan), "memory for a forest", &device->link);
+    ns_status status = ns_forest_agree(create_here(&f, device, plan, home), "memory for a forest", &device->link);
     if (status == NS_OK) status = ns_forest_learn_base(f);
-    if (status == NS_OK) {
+    if (status == NS_OK && home == NS_HOME_HOST) {
         ns_taker taken = {0};
         f->word = ns_take(&taken, f->n_train, f->width == NS_NARROW ? sizeof(int32_t) : sizeof(int64_t));
         if (taken.failed)
@@ -193,6 +217,11 @@ static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan
     if (status != NS_OK) destroy(&f);
     *out = f;
     return status;
+}
+
+static ns_status create(ns_forest **out, ns_device *device, const ns_forest_plan *plan)
+{
+    return ns_forest_create(out, device, plan, NS_HOME_HOST);
 }
 
 static ns_status count_slab(ns_forest *f, const ns_slab *slab)
@@ -206,7 +235,7 @@ static ns_status count_slab(ns_forest *f, const ns_slab *slab)
     return NS_OK;
 }
 
-static bool is_counted(const ns_forest *f, int32_t feature)
+bool ns_forest_is_counted(const ns_forest *f, int32_t feature)
 {
     return f->kind[feature] == NS_NUMBER && !f->has_cuts[feature];
 }
@@ -221,17 +250,22 @@ static bool find_quantiles(ns_forest *f, int32_t feature)
     return known;
 }
 
-static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
+/* A rank without training rows may have counted nothing. */
+ns_status ns_forest_take_tallies(ns_forest *f, int32_t first, int32_t n)
+{
+    for (int32_t i = first; i < first + n; i++)
+        if (ns_forest_is_counted(f, i) && f->tally[i] == NULL) NS_TRY(ns_tally_create(&f->tally[i]));
+    return NS_OK;
+}
+
+ns_status ns_forest_end_pass(ns_forest *f, int32_t first, int32_t n, ns_status mine, bool *more)
 {
     const ns_link *link = &f->device->link;
     ns_status status = NS_OK;
     *more = false;
-    /* A rank without training rows may have counted nothing. */
-    for (int32_t i = first; i < first + n && status == NS_OK; i++)
-        if (is_counted(f, i) && f->tally[i] == NULL) status = ns_tally_create(&f->tally[i]);
-    NS_TRY(ns_forest_agree(status, "memory to count values", link));
+    NS_TRY(ns_forest_agree(mine, "counting values", link));
     for (int32_t i = first; i < first + n; i++) {
-        if (!is_counted(f, i)) continue;
+        if (!ns_forest_is_counted(f, i)) continue;
         ns_tally_collect(f->tally[i], link);
         bool has_cuts = ns_cuts_find(f->tally[i], f->settings.max_bins, f->cut[i], &f->n_cuts[i]);
         if (!find_quantiles(f, i) || !has_cuts) {
@@ -244,6 +278,11 @@ static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
         ns_tally_destroy(&f->tally[i]);
     }
     return ns_forest_agree(status, "memory to count values", link);
+}
+
+static ns_status count_done(ns_forest *f, int32_t first, int32_t n, bool *more)
+{
+    return ns_forest_end_pass(f, first, n, ns_forest_take_tallies(f, first, n), more);
 }
 
 static ns_status bin_slab(ns_forest *f, const ns_slab *slab)
@@ -293,13 +332,14 @@ static void put_cuts(ns_forest *f, int32_t feature, const float *cuts, int32_t n
     f->has_cuts[feature] = 1;
 }
 
-static void read_bins(const ns_forest *f, int32_t feature, int64_t first, int64_t n, void *out)
+static ns_status read_bins(const ns_forest *f, int32_t feature, int64_t first, int64_t n, void *out)
 {
     assert(first >= 0 && first + n <= f->bins.n_rows);
     if (f->bins.place[feature] >= 0)
         memcpy(out, ns_bins_bytes(&f->bins, feature) + first, (size_t)n);
     else
         memcpy(out, ns_bins_wide(&f->bins, feature) + first, (size_t)n * sizeof(uint16_t));
+    return NS_OK;
 }
 
 static void take_tiles(ns_bins *bins, ns_taker *t)
@@ -325,6 +365,7 @@ static ns_status fill_tiles(ns_forest *f)
 
 static ns_status seal_here(ns_forest *f, int64_t most_threads)
 {
+    ns_give_freed_back(); /* counters, and what reading left */
     NS_TRY(fill_tiles(f));
     ns_grow_plan plan = {.settings = &f->settings,
                          .level = f->device->loops,
@@ -424,7 +465,7 @@ int64_t ns_forest_memory(const ns_forest_plan *plan, int32_t n_count_features, i
     int n_threads = omp_get_max_threads();
     ns_forest none = {.bins = count_columns(plan)};
     ns_taker counted = {.n_bytes = (int64_t)sizeof none, .count_only = true};
-    take_rows(&none, plan, &counted);
+    take_rows(&none, plan, &counted, NS_HOME_HOST);
     ns_take(&counted, plan->n_train, sizeof(int64_t)); /* as if wide */
     ns_grow_plan grow = {.settings = &plan->settings,
                          .n_threads = n_threads,

@@ -57,7 +57,7 @@ struct ns_forest {
     int32_t *wanted;         /* [most nodes] quantile: the leaves */
     ns_node *nodes;          /* [max nodes] the tree with its values */
 
-    struct ns_cuda_forest *cuda; /* the cuda backend's, from its seal on; NULL on the cpu */
+    struct ns_cuda_forest *cuda; /* the cuda backend's; NULL on the cpu */
 };
 
 /* Rows [from, to) of a task. */
@@ -71,6 +71,22 @@ static inline int64_t ns_forest_piece_end(int64_t from, int64_t last)
  * Collective over the link.
  */
 ns_status ns_forest_agree(ns_status mine, const char *doing, const ns_link *link);
+
+/* Where the rows of a forest are binned and trained: elsewhere means that the host keeps no bins, and of margins and
+   gradients only what the base is found with. */
+typedef enum ns_forest_home { NS_HOME_HOST, NS_HOME_ELSEWHERE } ns_forest_home;
+
+/* As ns_forest_ops.create. */
+ns_status ns_forest_create(ns_forest **out, ns_device *device, const ns_forest_plan *plan, ns_forest_home home);
+
+/* Whether count_done of a range is about this feature. Local. */
+bool ns_forest_is_counted(const ns_forest *forest, int32_t feature);
+
+/* Tallies for all features of a range that are counted. Local. NS_ENOMEM. */
+ns_status ns_forest_take_tallies(ns_forest *forest, int32_t first, int32_t n);
+
+/* The rest of count_done, once the tallies hold this rank's counts; mine: how counting went on this rank. Collective. */
+ns_status ns_forest_end_pass(ns_forest *forest, int32_t first, int32_t n, ns_status mine, bool *more);
 
 /* Weights, base margins, k, the unit of losses and the width of gradients, from the labels and weights of all
    ranks. Collective. NS_ENUMERIC as ns_forest_ops.create. */

@@ -23,6 +23,7 @@
  */
 #include <stdint.h>
 
+#include "kernels/numerics.h"
 #include "kernels/philox.h"
 
 typedef struct ns_gradient_rows {
@@ -42,6 +43,7 @@ typedef struct ns_gradient_rows {
 typedef void ns_gradient_loop(const ns_gradient_rows *rows, int64_t first, int64_t last, int64_t max[2]);
 
 typedef enum ns_width { NS_NARROW, NS_WIDE } ns_width;
+enum { NS_NARROW_BITS = 12, NS_WIDE_G_BITS = 30, NS_WIDE_H_BITS = 24 };
 
 /* How a round rounds: g * scale_g, h * scale_h. */
 typedef struct ns_rounding {
@@ -61,5 +63,13 @@ extern const ns_gradient_loops ns_gradient_baseline, ns_gradient_avx2, ns_gradie
 
 /* The largest power of two s with max * s <= limit; 1 for max 0; never above 2^1000. limit is 2^b - 1, b
  * >= 2. */
-double ns_scale_within(double max, int b);
+NS_INLINE double ns_scale_within(double max, int b)
+{
+    if (max == 0.0) return 1.0;
+    int x = (int)(ns_bits(max) >> 52) - 1023; /* 2^x <= max < 2^(x+1); a subnormal max ends at the cap below */
+    int e = b - 1 - x;
+    if (e > 1000) return ns_power_of_two(1000);
+    double scale = ns_power_of_two(e);
+    return max * scale <= ns_power_of_two(b) - 1.0 ? scale : 0.5 * scale;
+}
 #endif

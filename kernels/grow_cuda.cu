@@ -43,7 +43,7 @@ __global__ void allow(ns_cuda_grow g)
     int32_t index = child % 2 == 0 ? g.opening[o].small : g.opening[o].large;
     if (index < 0) return; /* the root's own look */
     const ns_cuda_node *node = &g.node[index];
-    ns_stream tree = ns_stream_of(g.seed, NS_RANDOM_COLUMNS_NODE, g.round, g.output), own = ns_stream_within(&tree, node->path);
+    ns_stream tree = ns_stream_of(g.seed, NS_RANDOM_COLUMNS_NODE, g.turn->round, g.turn->output), own = ns_stream_within(&tree, node->path);
     (void)sample_columns(&own, g.in_tree, g.n_features, g.control->n_columns, g.column_sample_node, g.may + (int64_t)child * g.n_features);
 }
 
@@ -68,7 +68,7 @@ __device__ inline void clear_node(ns_cuda_node *node)
 __global__ void begin_tree(ns_cuda_grow g)
 {
     ns_cuda_control *c = g.control;
-    ns_stream stream = ns_stream_of(g.seed, NS_RANDOM_COLUMNS_TREE, g.round, g.output);
+    ns_stream stream = ns_stream_of(g.seed, NS_RANDOM_COLUMNS_TREE, g.turn->round, g.turn->output);
     int32_t n_columns = sample_columns(&stream, NULL, g.n_features, g.n_features, g.column_sample, g.in_tree);
     for (int64_t s = threadIdx.x; s < g.n_slots; s += NS_CUDA_THREADS) g.free_slot[s] = g.n_slots - 1 - s;
     for (int64_t i = threadIdx.x; i < 3 * g.n_cells; i += NS_CUDA_THREADS) g.staging[i] = 0;
@@ -82,13 +82,14 @@ __global__ void begin_tree(ns_cuda_grow g)
     c->n_columns = n_columns;
     c->n_chunks = 0;
     c->n_free = g.n_slots;
+    c->histogram_rows = c->parted_rows = 0;
     ns_cuda_node *root = &g.node[0];
     clear_node(root);
     root->parent = -1;
     root->depth = 0;
     root->path = 1;
     root->begin = 0;
-    root->n = g.n_grown;
+    root->n = g.turn->n_grown;
     root->total = {0, 0, 0};
     root->bounds = {-INFINITY, INFINITY};
     root->buffer = 0;
@@ -117,6 +118,7 @@ __global__ void total_root(ns_cuda_grow g)
     sum = ns_block_sum_cell(sum);
     if (threadIdx.x != 0) return;
     g.node[0].total = sum;
+    g.control->histogram_rows = sum.n;
     if (can_be_split(g, &g.node[0]))
         g.node[0].slot = g.free_slot[--g.control->n_free];
     else
@@ -193,7 +195,7 @@ __device__ inline void close_batch(const ns_cuda_grow &g, ns_cuda_control *c)
 
 __device__ inline double value_of(const ns_cuda_grow &g, const ns_split_bounds &bounds, const ns_cell &sum)
 {
-    double s = (double)sum.g * g.rule.unit_g, h = (double)sum.h * g.rule.unit_h, l1 = g.rule.l1, below = h + g.rule.l2;
+    double s = (double)sum.g * g.turn->unit_g, h = (double)sum.h * g.turn->unit_h, l1 = g.rule.l1, below = h + g.rule.l2;
     double shrunk = s > l1 ? s - l1 : s < -l1 ? s + l1 : 0.0;
     return ns_clamp(below > 0.0 ? -shrunk / below : 0.0, bounds.lower, bounds.upper);
 }
@@ -311,74 +313,11 @@ __global__ void choose(ns_cuda_grow g)
     take_slots(g, c);
     for (int32_t i = 0; i < n_open; i++) {
         if (!c->looks) g.opening[i].want_small = g.opening[i].want_large = 0;
+        if (g.opening[i].want_small || g.opening[i].want_large) c->histogram_rows += g.node[g.opening[i].small].total.n;
+        c->parted_rows += g.node[g.opening[i].node].total.n;
         g.opening[i].first_chunk = c->n_chunks;
         c->n_chunks += (g.node[g.opening[i].node].n + NS_CUDA_CHUNK - 1) / NS_CUDA_CHUNK;
     }
-}
-
-/* --- the finished tree ---------------------------------------------------------------------------------------------- */
-
-__device__ inline void write_node(const ns_cuda_grow &g, int32_t place)
-{
-    int32_t index = g.at_place[place];
-    const ns_cuda_node *node = &g.node[index];
-    ns_node *to = &g.tree[place];
-    *to = ns_node{-1, 0, 0, -1, 0, 0, 0.0, 0};
-    if (!node->is_chosen) return;
-    int32_t feature = node->split.feature;
-    to->feature = feature;
-    to->gain = node->split.gain;
-    to->right = g.node[node->right].place;
-    if (g.kind[feature] == NS_NUMBER) {
-        to->threshold = node->split.threshold;
-        to->missing_left = node->split.missing_left;
-        return;
-    }
-    const uint32_t *set = g.set + (int64_t)index * g.words_per_set;
-    to->missing_left = (int32_t)(set[0] & 1);
-    to->set = g.set_at_place[place];
-    for (int32_t w = 0; w < (g.n_bins[feature] + 31) / 32; w++) g.tree_sets[to->set + w] = set[w];
-}
-
-/* Children were made after their parents: sizes go up from the last node to the first, places down. By one thread: a
-   tree has few nodes. Sets lie in the order of their nodes' places. */
-__device__ inline void place_nodes(const ns_cuda_grow &g, ns_cuda_control *c)
-{
-    int32_t n_leaves = 0;
-    for (int32_t i = c->n_nodes - 1; i >= 0; i--) {
-        ns_cuda_node *node = &g.node[i];
-        if (node->is_chosen) node->size = 1 + g.node[node->left].size + g.node[node->right].size;
-    }
-    for (int32_t i = 0; i < c->n_nodes; i++) {
-        ns_cuda_node *node = &g.node[i];
-        const ns_cuda_node *parent = node->parent < 0 ? NULL : &g.node[node->parent];
-        bool is_in = parent == NULL || parent->is_chosen;
-        if (parent == NULL)
-            node->place = 0;
-        else if (!is_in)
-            node->place = parent->place;
-        else
-            node->place = parent->left == i ? parent->place + 1 : parent->place + 1 + g.node[parent->left].size;
-        if (is_in) g.at_place[node->place] = i;
-        n_leaves += is_in && !node->is_chosen;
-    }
-    c->n_leaves = n_leaves;
-    c->n_tree_nodes = g.node[0].size;
-    c->n_set_words = 0;
-    for (int32_t p = 0; p < c->n_tree_nodes; p++) {
-        const ns_cuda_node *node = &g.node[g.at_place[p]];
-        g.set_at_place[p] = -1;
-        if (!node->is_chosen || g.kind[node->split.feature] == NS_NUMBER) continue;
-        g.set_at_place[p] = (int32_t)c->n_set_words;
-        c->n_set_words += (g.n_bins[node->split.feature] + 31) / 32;
-    }
-}
-
-__global__ void finish(ns_cuda_grow g)
-{
-    if (threadIdx.x == 0) place_nodes(g, g.control);
-    __syncthreads();
-    for (int32_t p = (int32_t)threadIdx.x; p < g.control->n_tree_nodes; p += NS_CUDA_THREADS) write_node(g, p);
 }
 
 } // namespace
@@ -403,10 +342,4 @@ extern "C" ns_status ns_cuda_choose(ns_cuda *cuda, const ns_cuda_grow *g)
     NS_TRY(ns_cuda_launched(cuda, "choose"));
     NS_LAUNCH(allow, (unsigned)(2 * g->batch), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
     return ns_cuda_launched(cuda, "allow");
-}
-
-extern "C" ns_status ns_cuda_finish(ns_cuda *cuda, const ns_cuda_grow *g)
-{
-    NS_LAUNCH(finish, 1, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
-    return ns_cuda_launched(cuda, "finish");
 }

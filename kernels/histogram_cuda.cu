@@ -6,15 +6,17 @@
  * cells fit in its shared memory, adds up there by native integer atomics, and adds what it has to staging once. A
  * thread takes four columns of a row: one word of bins, and the row's gradient, which the threads beside it share.
  *
- *   narrow   three 32-bit sums a cell (12 bytes): 4095 * MOST_ROWS < 2^31
- *   wide     two 64-bit sums and one of 32 (20 bytes)
+ *   narrow   a cell is three sums: g, h, n (12 bytes); 4095 * 2^18 rows < 2^31
+ *   wide     five: g and h in two halves each (20 bytes); (2^16 - 1) * 2^16 rows < 2^32
+ *
+ * All have 32 bits: shared memory adds those natively, 64 bits only by comparing and trying again.
  *
  * Pieces are large enough that zeroing and flushing the cells costs little beside them, and small enough that all
  * multiprocessors have some.
  */
 namespace {
 
-enum { MOST_ROWS = 1 << 18, LEAST_ROWS = 4096, NARROW_CELL = 12, WIDE_CELL = 20, FEW_CELLS = 1024 };
+enum { LEAST_ROWS = 4096, MOST_ROWS = 1 << 18, FEW_CELLS = 1024 };
 
 /* The rows of the smaller child of an opening: its rows on this rank lie where part put them. */
 struct child_rows {
@@ -38,13 +40,13 @@ __device__ inline bool is_built(const ns_cuda_opening &o)
 }
 
 /* Rows of a piece, from how many blocks there are for all rows of the batch. */
-__device__ inline int64_t piece_rows(const ns_cuda_grow &g, int32_t n_parts)
+__device__ inline int64_t piece_rows(const ns_cuda_grow &g, int32_t n_parts, int64_t most)
 {
     int64_t n = 0;
     for (int32_t o = 0; o < g.control->n_open; o++)
         if (is_built(g.opening[o])) n += rows_of(g, g.opening[o]).n;
     int64_t even = (n * n_parts + gridDim.x - 1) / gridDim.x;
-    int64_t most = MOST_ROWS, least = LEAST_ROWS;
+    int64_t least = LEAST_ROWS;
     return even < least ? least : even > most ? most : even;
 }
 
@@ -103,51 +105,66 @@ template <typename GET> __device__ inline void flush(const ns_cuda_grow &g, cons
     }
 }
 
-__global__ void __launch_bounds__(NS_CUDA_THREADS) histogram_narrow(ns_cuda_grow g)
+/* The rounded gradient of a row as round_gradients packs it: WORD is int32_t where gradients are narrow, int64_t where wide. */
+template <typename WORD> struct gradient {
+    WORD g, h;
+};
+
+template <typename WORD> __device__ inline gradient<WORD> gradient_of(const ns_cuda_grow &g, uint32_t row)
 {
-    NS_DYN_SHARED(int32_t, sums);
-    int64_t rows_each = piece_rows(g, g.n_groups);
-    task t;
-    for (int64_t index = blockIdx.x; find_task(g, index, rows_each, g.n_groups, &t); index += gridDim.x) {
-        const ns_cuda_group group = g.group[t.part];
-        int32_t *sum_g = sums, *sum_h = sums + group.n_cells, *sum_n = sums + 2 * group.n_cells;
-        for (int32_t i = (int32_t)threadIdx.x; i < 3 * group.n_cells; i += NS_CUDA_THREADS) sums[i] = 0;
-        __syncthreads();
-        int32_t rows_abreast = NS_CUDA_THREADS / group.n_words, mine = (int32_t)threadIdx.x / group.n_words;
-        int32_t word = (int32_t)threadIdx.x % group.n_words, cell[4];
-        find_cells(g, group, word, cell);
-        for (int64_t at = mine < rows_abreast ? mine : t.rows.n; at < t.rows.n; at += rows_abreast) {
-            uint32_t row = t.rows.row[at];
-            uint32_t bins = g.packed[(int64_t)row * g.row_words + group.first_word + word];
-            int32_t gradient = ((const int32_t *)g.word)[row], h = gradient & 4095, q = (gradient - h) / 4096;
-#pragma unroll
-            for (int c = 0; c < 4; c++) {
-                if (cell[c] < 0) continue;
-                int32_t at_cell = cell[c] + (int32_t)(bins >> 8 * c & 255u);
-                atomicAdd(&sum_g[at_cell], q);
-                atomicAdd(&sum_h[at_cell], h);
-                atomicAdd(&sum_n[at_cell], 1);
-            }
-        }
-        __syncthreads();
-        flush(g, group, t.opening, [=](int32_t i) { return ns_cell{sum_g[i], sum_h[i], sum_n[i]}; });
-        __syncthreads();
-    }
+    constexpr int BITS = sizeof(WORD) == sizeof(int64_t) ? 32 : 12;
+    constexpr WORD UNIT = (WORD)1 << BITS;
+    WORD word = ((const WORD *)g.word)[row], h = word & (UNIT - 1);
+    return {(WORD)((word - h) / UNIT), h};
 }
 
-__global__ void __launch_bounds__(NS_CUDA_THREADS) histogram_wide(ns_cuda_grow g)
+/* Cells in shared memory: planes of n_cells sums each, so that neighbours in a plane are neighbours in its banks. */
+template <typename WORD> struct cells;
+
+template <> struct cells<int32_t> {
+    enum { PLANES = 3, MOST = MOST_ROWS };
+    int32_t *sum, n_cells;
+    __device__ void add(int32_t cell, const gradient<int32_t> &x) const
+    {
+        atomicAdd(&sum[cell], x.g);
+        atomicAdd(&sum[n_cells + cell], x.h);
+        atomicAdd(&sum[2 * n_cells + cell], 1);
+    }
+    __device__ ns_cell at(int32_t cell) const
+    {
+        return {sum[cell], sum[n_cells + cell], sum[2 * n_cells + cell]};
+    }
+};
+
+/* |g| < 2^30 in a signed upper half and 16 bits, 0 <= h < 2^24 in 12 and 12. */
+template <> struct cells<int64_t> {
+    enum { PLANES = 5, MOST = 1 << 16 };
+    int32_t *sum, n_cells;
+    __device__ void add(int32_t cell, const gradient<int64_t> &x) const
+    {
+        int32_t g = (int32_t)x.g, h = (int32_t)x.h, low = g & 0xffff;
+        atomicAdd(&sum[cell], (g - low) / 65536);
+        atomicAdd((uint32_t *)&sum[n_cells + cell], (uint32_t)low);
+        atomicAdd(&sum[2 * n_cells + cell], h >> 12);
+        atomicAdd(&sum[3 * n_cells + cell], h & 4095);
+        atomicAdd(&sum[4 * n_cells + cell], 1);
+    }
+    __device__ ns_cell at(int32_t cell) const
+    {
+        int64_t g = (int64_t)sum[cell] * 65536 + (uint32_t)sum[n_cells + cell];
+        return {g, (int64_t)sum[2 * n_cells + cell] * 4096 + sum[3 * n_cells + cell], sum[4 * n_cells + cell]};
+    }
+};
+
+template <typename WORD> __global__ void __launch_bounds__(NS_CUDA_THREADS) histogram(ns_cuda_grow g)
 {
-    NS_DYN_SHARED(int64_t, sums);
-    int64_t rows_each = piece_rows(g, g.n_groups);
+    NS_DYN_SHARED(int32_t, sums);
+    int64_t rows_each = piece_rows(g, g.n_groups, cells<WORD>::MOST);
     task t;
     for (int64_t index = blockIdx.x; find_task(g, index, rows_each, g.n_groups, &t); index += gridDim.x) {
         const ns_cuda_group group = g.group[t.part];
-        int64_t *sum_g = sums, *sum_h = sums + group.n_cells;
-        int32_t *sum_n = (int32_t *)(sums + 2 * group.n_cells);
-        for (int32_t i = (int32_t)threadIdx.x; i < group.n_cells; i += NS_CUDA_THREADS) {
-            sum_g[i] = sum_h[i] = 0;
-            sum_n[i] = 0;
-        }
+        const cells<WORD> own = {sums, group.n_cells};
+        for (int32_t i = (int32_t)threadIdx.x; i < cells<WORD>::PLANES * group.n_cells; i += NS_CUDA_THREADS) sums[i] = 0;
         __syncthreads();
         int32_t rows_abreast = NS_CUDA_THREADS / group.n_words, mine = (int32_t)threadIdx.x / group.n_words;
         int32_t word = (int32_t)threadIdx.x % group.n_words, cell[4];
@@ -155,27 +172,21 @@ __global__ void __launch_bounds__(NS_CUDA_THREADS) histogram_wide(ns_cuda_grow g
         for (int64_t at = mine < rows_abreast ? mine : t.rows.n; at < t.rows.n; at += rows_abreast) {
             uint32_t row = t.rows.row[at];
             uint32_t bins = g.packed[(int64_t)row * g.row_words + group.first_word + word];
-            int64_t gradient = ((const int64_t *)g.word)[row], h = gradient & INT64_C(0xffffffff);
-            int64_t q = (gradient - h) / (INT64_C(1) << 32);
+            gradient<WORD> x = gradient_of<WORD>(g, row);
 #pragma unroll
-            for (int c = 0; c < 4; c++) {
-                if (cell[c] < 0) continue;
-                int32_t at_cell = cell[c] + (int32_t)(bins >> 8 * c & 255u);
-                ns_atomic_add(&sum_g[at_cell], q);
-                ns_atomic_add(&sum_h[at_cell], h);
-                atomicAdd(&sum_n[at_cell], 1);
-            }
+            for (int c = 0; c < 4; c++)
+                if (cell[c] >= 0) own.add(cell[c] + (int32_t)(bins >> 8 * c & 255u), x);
         }
         __syncthreads();
-        flush(g, group, t.opening, [=](int32_t i) { return ns_cell{sum_g[i], sum_h[i], sum_n[i]}; });
+        flush(g, group, t.opening, [=](int32_t i) { return own.at(i); });
         __syncthreads();
     }
 }
 
 /* Columns of more bins than a byte has: straight to staging. */
-__global__ void histogram_columns(ns_cuda_grow g)
+template <typename WORD> __global__ void histogram_columns(ns_cuda_grow g)
 {
-    int64_t rows_each = piece_rows(g, g.n_wide);
+    int64_t rows_each = piece_rows(g, g.n_wide, MOST_ROWS);
     task t;
     for (int64_t index = blockIdx.x; find_task(g, index, rows_each, g.n_wide, &t); index += gridDim.x) {
         int32_t feature = g.wide_feature[t.part], n_bins = g.n_bins[feature];
@@ -184,14 +195,17 @@ __global__ void histogram_columns(ns_cuda_grow g)
         int64_t *planes = g.staging + (int64_t)t.opening * 3 * g.n_cells + 3 * g.offset[feature];
         for (int64_t at = threadIdx.x; at < t.rows.n; at += NS_CUDA_THREADS) {
             uint32_t row = t.rows.row[at], bin = column[row];
-            int64_t gradient = g.gradients_wide ? ((const int64_t *)g.word)[row] : ((const int32_t *)g.word)[row];
-            int64_t h = g.gradients_wide ? gradient & INT64_C(0xffffffff) : gradient & 4095;
-            int64_t q = g.gradients_wide ? (gradient - h) / (INT64_C(1) << 32) : (gradient - h) / 4096;
-            ns_atomic_add(planes + bin, q);
-            ns_atomic_add(planes + n_bins + bin, h);
+            gradient<WORD> own = gradient_of<WORD>(g, row);
+            ns_atomic_add(planes + bin, own.g);
+            ns_atomic_add(planes + n_bins + bin, own.h);
             ns_atomic_add(planes + 2 * n_bins + bin, 1);
         }
     }
+}
+
+size_t cell_bytes(int gradients_wide)
+{
+    return sizeof(int32_t) * (gradients_wide ? (size_t)cells<int64_t>::PLANES : (size_t)cells<int32_t>::PLANES);
 }
 
 } // namespace
@@ -199,24 +213,27 @@ __global__ void histogram_columns(ns_cuda_grow g)
 extern "C" int32_t ns_cuda_histogram_cells(const ns_cuda *cuda, int gradients_wide)
 {
     size_t bytes = ns_cuda_shared_bytes(cuda) / 2 - 2048; /* two blocks to a multiprocessor, and what each takes besides */
-    int32_t cells = (int32_t)(bytes / (gradients_wide ? WIDE_CELL : NARROW_CELL)) / 4 * 4;
-    return cells > FEW_CELLS ? cells : FEW_CELLS;
+    int32_t most = (int32_t)(bytes / cell_bytes(gradients_wide)) / 4 * 4;
+    return most > FEW_CELLS ? most : FEW_CELLS;
 }
 
 extern "C" ns_status ns_cuda_histogram(ns_cuda *cuda, const ns_cuda_grow *g)
 {
     unsigned n_blocks = (unsigned)ns_cuda_multiprocessors(cuda) * 2;
-    size_t shared_bytes = (size_t)ns_cuda_histogram_cells(cuda, g->gradients_wide) * (g->gradients_wide ? WIDE_CELL : NARROW_CELL);
+    size_t shared_bytes = (size_t)ns_cuda_histogram_cells(cuda, g->gradients_wide) * cell_bytes(g->gradients_wide);
     if (g->n_groups > 0) {
-        const void *kernel = g->gradients_wide ? (const void *)histogram_wide : (const void *)histogram_narrow;
+        const void *kernel = g->gradients_wide ? (const void *)histogram<int64_t> : (const void *)histogram<int32_t>;
         NS_TRY(ns_cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes), "asking for shared memory"));
         if (g->gradients_wide)
-            NS_LAUNCH(histogram_wide, n_blocks, NS_CUDA_THREADS, shared_bytes, ns_cuda_stream(cuda), *g);
+            NS_LAUNCH((histogram<int64_t>), n_blocks, NS_CUDA_THREADS, shared_bytes, ns_cuda_stream(cuda), *g);
         else
-            NS_LAUNCH(histogram_narrow, n_blocks, NS_CUDA_THREADS, shared_bytes, ns_cuda_stream(cuda), *g);
+            NS_LAUNCH((histogram<int32_t>), n_blocks, NS_CUDA_THREADS, shared_bytes, ns_cuda_stream(cuda), *g);
         NS_TRY(ns_cuda_launched(cuda, "histogram"));
     }
     if (g->n_wide == 0) return NS_OK;
-    NS_LAUNCH(histogram_columns, n_blocks * 4, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
+    if (g->gradients_wide)
+        NS_LAUNCH((histogram_columns<int64_t>), n_blocks * 4, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
+    else
+        NS_LAUNCH((histogram_columns<int32_t>), n_blocks * 4, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
     return ns_cuda_launched(cuda, "histogram_columns");
 }

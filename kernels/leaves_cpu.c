@@ -60,11 +60,7 @@ static void take_quantiles(ns_forest *f, const ns_grown *tree, const ns_cell *su
         if (tree->nodes[i].feature < 0)
             f->value[i] = f->settings.learning_rate * f->value[i];
         else
-            f->value[i] =
-                sums[i].n == 0
-                    ? 0.0
-                    : (f->value[left] * (double)sums[left].n + f->value[right] * (double)sums[right].n) /
-                          (double)sums[i].n;
+            f->value[i] = ns_leaf_mean(f->value[left], sums[left].n, f->value[right], sums[right].n);
     }
 }
 

@@ -78,18 +78,20 @@ __global__ void part(ns_cuda_grow g)
     }
 }
 
-/* Rows of columns to columns of rows, four to a word. */
-__global__ void pack_rows(ns_cuda_grow g, uint32_t *packed)
+/* Columns to rows, four bytes to a word. Threads side by side write words side by side, also where rows lie on the host; what
+   they read of a column is in the nearest cache for the rows that follow. */
+__global__ void pack_rows(ns_cuda_grow g)
 {
+    uint32_t *packed = (uint32_t *)g.packed;
     int64_t n = g.n_train * g.row_words;
     for (int64_t i = (int64_t)blockIdx.x * NS_CUDA_THREADS + threadIdx.x; i < n; i += (int64_t)gridDim.x * NS_CUDA_THREADS) {
-        int64_t word = i / g.n_train, row = i % g.n_train;
+        int64_t word = i % g.row_words, row = i / g.row_words;
         uint32_t out = 0;
         for (int32_t c = 0; c < 4; c++) {
             int32_t column = (int32_t)word * 4 + c;
             if (column < g.n_bytes) out |= (uint32_t)g.bytes[column * g.n_rows + row] << 8 * c;
         }
-        packed[row * g.row_words + word] = out;
+        packed[i] = out;
     }
 }
 
@@ -102,8 +104,8 @@ extern "C" ns_status ns_cuda_part(ns_cuda *cuda, const ns_cuda_grow *g)
     return ns_cuda_launched(cuda, "part");
 }
 
-extern "C" ns_status ns_cuda_pack_rows(ns_cuda *cuda, const ns_cuda_grow *g, uint32_t *packed)
+extern "C" ns_status ns_cuda_pack_rows(ns_cuda *cuda, const ns_cuda_grow *g)
 {
-    NS_LAUNCH(pack_rows, ns_cuda_blocks_for(g->n_train * g->row_words), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g, packed);
+    NS_LAUNCH(pack_rows, ns_cuda_blocks_for(g->n_train * g->row_words), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *g);
     return ns_cuda_launched(cuda, "pack_rows");
 }

@@ -13,8 +13,7 @@
  * bits are those found so far. Threads count into tables of their own, which are added up. The first step
  * touches a table for every row, the later ones for one row in two thousand.
  */
-enum { PIECE = 8192, N_STEPS = 3, MOST_BINS = 1 << 11 };
-static const int bits_of_step[N_STEPS] = {11, 11, 10};
+enum { PIECE = 8192, MOST_BINS = 1 << NS_RESIDUAL_MOST_BITS };
 
 /* What is known of one group. */
 typedef struct search {
@@ -132,13 +131,6 @@ static void count_all(ns_residuals *r, const ns_residual_rows *rows, const step 
     link->sum_i64(link->context, r->table, n_bins);
 }
 
-/* The smallest weight that reaches q: ceil(q * total), at least 1; 0 where there is none. */
-static int64_t target_of(int64_t total, double quantile)
-{
-    ns_i128 billionths = (ns_i128)ns_rne_i64(ns_clamp(quantile * 1e9, 1.0, 999999999.0));
-    return (int64_t)((billionths * total + 999999999) / 1000000000);
-}
-
 static void narrow_down(search *found, const int64_t *bins, int bits)
 {
     int32_t b = 0;
@@ -151,20 +143,19 @@ static void narrow_down(search *found, const int64_t *bins, int bits)
 static void find(ns_residuals *r, const ns_residual_rows *rows, const int32_t *wanted, int32_t n,
                  double quantile, const ns_link *link)
 {
-    int most = 62 - ns_ceil_log2_i64(r->plan.n_rows_global > 0 ? r->plan.n_rows_global : 1);
-    step s = {.shift = 32, .weight_scale = rows->weight_scale * ns_power_of_two(most < 40 ? most : 40)};
+    step s = {.shift = 32, .weight_scale = ns_residual_scale(rows->weight_scale, r->plan.n_rows_global)};
     for (int32_t g = 0; g < r->plan.max_groups; g++) r->place[g] = -1;
     for (int32_t i = 0; i < n; i++) r->place[wanted[i]] = i;
     memset(r->search, 0, (size_t)n * sizeof *r->search);
-    for (int i = 0; i < N_STEPS; i++) {
-        s.bits = bits_of_step[i];
+    for (int i = 0; i < NS_RESIDUAL_STEPS; i++) {
+        s.bits = ns_residual_bits(i);
         s.shift -= s.bits;
         count_all(r, rows, &s, n, link);
         for (int32_t g = 0; g < n; g++) {
             const int64_t *bins = r->table + ((int64_t)g << s.bits);
             int64_t total = 0;
             for (int32_t b = 0; i == 0 && b < 1 << s.bits; b++) total += bins[b];
-            if (i == 0) r->search[g].target = target_of(total, quantile);
+            if (i == 0) r->search[g].target = ns_residual_target(total, quantile);
             narrow_down(&r->search[g], bins, s.bits);
         }
     }

@@ -14,8 +14,30 @@
  */
 #include "cluster/status.h"
 #include "kernels/link.h"
+#include "kernels/numerics.h"
 
-enum { NS_RESIDUAL_GROUPS = 128 };
+enum { NS_RESIDUAL_GROUPS = 128, NS_RESIDUAL_STEPS = 3, NS_RESIDUAL_MOST_BITS = 11 };
+
+/* Bits of the keys that a step counts by: 11, 11, 10. */
+NS_INLINE int ns_residual_bits(int step)
+{
+    return step < 2 ? 11 : 10;
+}
+
+/* The smallest weight that reaches q of `total`: ceil(q * total), q in billionths; 0 where there is none. The total, up to
+   2^62, is parted so that 64 bits suffice. */
+NS_INLINE int64_t ns_residual_target(int64_t total, double quantile)
+{
+    int64_t billionths = ns_rne_i64(ns_clamp(quantile * 1e9, 1.0, 999999999.0)), billion = 1000000000;
+    return billionths * (total / billion) + (billionths * (total % billion) + billion - 1) / billion;
+}
+
+/* Weights in fixed point: weight * ns_residual_scale is what a row adds. */
+NS_INLINE double ns_residual_scale(double weight_scale, int64_t n_rows_global)
+{
+    int most = 62 - ns_ceil_log2_i64(n_rows_global > 0 ? n_rows_global : 1);
+    return weight_scale * ns_power_of_two(most < 40 ? most : 40);
+}
 
 typedef struct ns_residuals ns_residuals;
 

@@ -16,8 +16,8 @@ ns_split_rule ns_forest_split_rule(const ns_forest_settings *settings)
 ns_rounding ns_forest_rounding(const ns_forest *forest, int64_t round, int32_t output, const double max[2])
 {
     bool narrow = forest->width == NS_NARROW;
-    return (ns_rounding){.scale_g = ns_scale_within(max[0], narrow ? 12 : 30),
-                         .scale_h = ns_scale_within(max[1], narrow ? 12 : 24),
+    return (ns_rounding){.scale_g = ns_scale_within(max[0], narrow ? NS_NARROW_BITS : NS_WIDE_G_BITS),
+                         .scale_h = ns_scale_within(max[1], narrow ? NS_NARROW_BITS : NS_WIDE_H_BITS),
                          .stream = ns_stream_of(forest->settings.seed, NS_RANDOM_GRADIENT, round, (uint32_t)output)};
 }
 

@@ -71,7 +71,31 @@ __device__ inline void gradient_at(const ns_cuda_rows &r, int64_t i, double *g, 
     }
 }
 
-__global__ void take_gradients(ns_cuda_rows r, int64_t *max)
+__global__ void begin_turn(ns_cuda_rows r, int64_t round, int64_t n_grown)
+{
+    if (threadIdx.x != 0) return;
+    ns_cuda_turn *t = r.turn;
+    t->round = round;
+    t->output = (uint32_t)r.output;
+    t->n_grown = n_grown;
+    t->max[0] = t->max[1] = 0;
+    for (int i = 0; i < 4; i++) t->losses[i] = 0;
+}
+
+__global__ void set_scales(ns_cuda_rows r)
+{
+    if (threadIdx.x != 0) return;
+    ns_cuda_turn *t = r.turn;
+    double max_g = ns_from_bits((uint64_t)t->max[0]), max_h = ns_from_bits((uint64_t)t->max[1]);
+    bool narrow = r.width == NS_NARROW;
+    t->scale_g = ns_scale_within(max_g, narrow ? NS_NARROW_BITS : NS_WIDE_G_BITS);
+    t->scale_h = ns_scale_within(max_h, narrow ? NS_NARROW_BITS : NS_WIDE_H_BITS);
+    t->unit_g = 1.0 / t->scale_g;
+    t->unit_h = 1.0 / t->scale_h;
+    t->leaf = ns_leaf_scales_of(max_g, max_h, r.n_train_global);
+}
+
+__global__ void take_gradients(ns_cuda_rows r)
 {
     int64_t max_g = 0, max_h = 0;
     FOR_ROWS(i, r.n_train) {
@@ -86,8 +110,8 @@ __global__ void take_gradients(ns_cuda_rows r, int64_t *max)
     max_g = ns_block_max(max_g);
     max_h = ns_block_max(max_h);
     if (threadIdx.x != 0) return;
-    ns_atomic_max(&max[0], max_g);
-    ns_atomic_max(&max[1], max_h);
+    ns_atomic_max(&r.turn->max[0], max_g);
+    ns_atomic_max(&r.turn->max[1], max_h);
 }
 
 __device__ inline int32_t rounded(double x, double scale, uint32_t random)
@@ -95,12 +119,13 @@ __device__ inline int32_t rounded(double x, double scale, uint32_t random)
     return ns_floor_i32(x * scale + ((double)(int32_t)random + 0.5) * 0x1p-16);
 }
 
-__global__ void round_gradients(ns_cuda_rows r, ns_rounding how, int is_wide)
+__global__ void round_gradients(ns_cuda_rows r, ns_stream stream)
 {
+    double scale_g = r.turn->scale_g, scale_h = r.turn->scale_h;
     FOR_ROWS(i, r.n_train) {
-        uint32_t random = word_at(how.stream, r.row_number[i]);
-        int32_t g = rounded(r.g[i], how.scale_g, random & 0xffffu), h = rounded(r.h[i], how.scale_h, random >> 16);
-        if (is_wide)
+        uint32_t random = word_at(stream, r.row_number[i]);
+        int32_t g = rounded(r.g[i], scale_g, random & 0xffffu), h = rounded(r.h[i], scale_h, random >> 16);
+        if (r.width == NS_WIDE)
             ((int64_t *)r.word)[i] = (int64_t)g * (INT64_C(1) << 32) + h;
         else
             ((int32_t *)r.word)[i] = g * 4096 + h;
@@ -115,7 +140,7 @@ __global__ void list_rows(int64_t n, uint32_t *row)
 }
 
 /* Blocks take places for their rows as they come. */
-__global__ void sample_rows(ns_cuda_rows r, ns_stream stream, uint64_t below, uint32_t *row, unsigned long long *n)
+__global__ void sample_rows(ns_cuda_rows r, ns_stream stream, uint64_t below, uint32_t *row)
 {
     NS_SHARED(unsigned long long, begin, [1]);
     for (int64_t from = (int64_t)blockIdx.x * NS_CUDA_THREADS; from < r.n_train; from += row_stride()) {
@@ -123,7 +148,7 @@ __global__ void sample_rows(ns_cuda_rows r, ns_stream stream, uint64_t below, ui
         bool is_in = i < r.n_train && word_at(stream, r.row_number[i]) < below;
         if (i < r.n_train && !is_in) r.leaf[i] = -1;
         int64_t place = ns_block_before(is_in, &taken);
-        if (threadIdx.x == 0) begin[0] = atomicAdd(n, (unsigned long long)taken);
+        if (threadIdx.x == 0) begin[0] = atomicAdd((unsigned long long *)&r.turn->n_grown, (unsigned long long)taken);
         __syncthreads();
         if (is_in) row[begin[0] + (unsigned long long)place] = (uint32_t)i;
     }
@@ -132,7 +157,7 @@ __global__ void sample_rows(ns_cuda_rows r, ns_stream stream, uint64_t below, ui
 /* --- leaves --------------------------------------------------------------------------------------------------------- */
 
 /* n_pieces blocks to a node: those that were never opened hold all rows. */
-__global__ void take_leaves(ns_cuda_rows r, ns_cuda_grow g, ns_leaf_scales scales, int32_t n_pieces, ns_cell *sums)
+__global__ void take_leaves(ns_cuda_rows r, ns_cuda_grow g, int32_t n_pieces, ns_cell *sums)
 {
     int32_t index = (int32_t)blockIdx.x / n_pieces, piece = (int32_t)blockIdx.x % n_pieces;
     if (index >= g.control->n_nodes) return;
@@ -140,6 +165,7 @@ __global__ void take_leaves(ns_cuda_rows r, ns_cuda_grow g, ns_leaf_scales scale
     if (node->left >= 0) return;
     if (piece * NS_CUDA_THREADS >= node->n) return;
     ns_cell sum = {0, 0, 0};
+    ns_leaf_scales scales = r.turn->leaf;
     int64_t end = node->begin + node->n;
     const uint32_t *row = g.row[node->buffer];
     for (int64_t at = node->begin + piece * NS_CUDA_THREADS + threadIdx.x; at < end; at += n_pieces * NS_CUDA_THREADS) {
@@ -171,8 +197,9 @@ __device__ inline int32_t leaf_reached(const ns_cuda_grow &g, const ns_node *nod
     return at;
 }
 
-__global__ void walk_rest(ns_cuda_rows r, ns_cuda_grow g, ns_leaf_scales scales, int64_t first, ns_cell *sums)
+__global__ void walk_rest(ns_cuda_rows r, ns_cuda_grow g, int64_t first, ns_cell *sums)
 {
+    ns_leaf_scales scales = r.turn->leaf;
     FOR_ROWS(at, r.n_rows - first) {
         int64_t i = first + at;
         if (i < r.n_train && r.leaf[i] >= 0) continue;
@@ -233,7 +260,7 @@ __global__ void normalise(ns_cuda_rows r)
     FOR_ROWS(i, r.n_rows) (void)multiclass_loss(r, i);
 }
 
-__global__ void advance(ns_cuda_rows r, const int32_t *value, int is_last, int64_t first, int64_t last, int64_t *sums)
+__global__ void advance(ns_cuda_rows r, const int32_t *value, int is_last, int64_t first, int64_t last, int part)
 {
     int64_t low = 0, high = 0;
     FOR_ROWS(at, last - first) {
@@ -250,8 +277,8 @@ __global__ void advance(ns_cuda_rows r, const int32_t *value, int is_last, int64
     low = ns_block_sum(low);
     high = ns_block_sum(high);
     if (threadIdx.x != 0) return;
-    ns_atomic_add(&sums[0], low);
-    ns_atomic_add(&sums[1], high);
+    ns_atomic_add(&r.turn->losses[2 * part], low);
+    ns_atomic_add(&r.turn->losses[2 * part + 1], high);
 }
 
 /* --- quantiles ------------------------------------------------------------------------------------------------------ */
@@ -267,11 +294,12 @@ __global__ void residual_keys(ns_cuda_rows r)
 __global__ void residual_count(ns_cuda_rows r, ns_cuda_residual_step s)
 {
     uint32_t mask = (UINT32_C(1) << s.bits) - 1;
+    if (s.first >= *s.n_leaves) return;
     FOR_ROWS(i, r.n_train) {
-        int32_t place = s.place[r.leaf[i]];
-        if (place < 0) continue;
+        int32_t number = s.leaf_number[r.leaf[i]], place = number - s.first;
+        if (place < 0 || place >= NS_RESIDUAL_GROUPS) continue;
         uint32_t key = r.key[i];
-        if ((uint64_t)key >> (s.shift + s.bits) != s.prefix[place]) continue;
+        if ((uint64_t)key >> (s.shift + s.bits) != s.found[number].prefix) continue;
         int64_t w = r.weight == NULL ? 1 : ns_rne_i64((double)r.weight[i] * s.scale);
         ns_atomic_add(&s.table[((int64_t)place << s.bits) + (key >> s.shift & mask)], w);
     }
@@ -286,23 +314,33 @@ unsigned few_blocks(const ns_cuda *cuda, int64_t n)
 
 } // namespace
 
-extern "C" ns_status ns_cuda_gradients(ns_cuda *cuda, const ns_cuda_rows *rows, int64_t *max)
+extern "C" ns_status ns_cuda_begin_turn(ns_cuda *cuda, const ns_cuda_rows *rows, int64_t round, int64_t n_grown)
 {
-    NS_LAUNCH(take_gradients, few_blocks(cuda, rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, max);
+    NS_LAUNCH(begin_turn, 1, 32, 0, ns_cuda_stream(cuda), *rows, round, n_grown);
+    return ns_cuda_launched(cuda, "begin_turn");
+}
+
+extern "C" ns_status ns_cuda_gradients(ns_cuda *cuda, const ns_cuda_rows *rows)
+{
+    NS_LAUNCH(take_gradients, few_blocks(cuda, rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows);
     return ns_cuda_launched(cuda, "take_gradients");
 }
 
-extern "C" ns_status ns_cuda_round(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_rounding *how, ns_width width)
+extern "C" ns_status ns_cuda_set_scales(ns_cuda *cuda, const ns_cuda_rows *rows)
 {
-    NS_LAUNCH(round_gradients, ns_cuda_blocks_for(rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *how,
-              (int)(width == NS_WIDE));
+    NS_LAUNCH(set_scales, 1, 32, 0, ns_cuda_stream(cuda), *rows);
+    return ns_cuda_launched(cuda, "set_scales");
+}
+
+extern "C" ns_status ns_cuda_round(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_stream *stream)
+{
+    NS_LAUNCH(round_gradients, ns_cuda_blocks_for(rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *stream);
     return ns_cuda_launched(cuda, "round_gradients");
 }
 
-extern "C" ns_status ns_cuda_sample(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_stream *stream, uint64_t below, uint32_t *row,
-                                    unsigned long long *n)
+extern "C" ns_status ns_cuda_sample(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_stream *stream, uint64_t below, uint32_t *row)
 {
-    NS_LAUNCH(sample_rows, few_blocks(cuda, rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *stream, below, row, n);
+    NS_LAUNCH(sample_rows, few_blocks(cuda, rows->n_train), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *stream, below, row);
     return ns_cuda_launched(cuda, "sample_rows");
 }
 
@@ -312,21 +350,20 @@ extern "C" ns_status ns_cuda_all_rows(ns_cuda *cuda, const ns_cuda_rows *rows, u
     return ns_cuda_launched(cuda, "list_rows");
 }
 
-extern "C" ns_status ns_cuda_leaves_grown(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_cuda_grow *g, const ns_leaf_scales *scales,
-                                          ns_cell *sums)
+extern "C" ns_status ns_cuda_leaves_grown(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_cuda_grow *g, ns_cell *sums)
 {
     int64_t pieces = rows->n_train / (16 * NS_CUDA_THREADS); /* a leaf may hold nearly all rows */
     int32_t n_pieces = pieces < 1 ? 1 : pieces > 32 ? 32 : (int32_t)pieces;
-    NS_LAUNCH(take_leaves, (unsigned)g->room_nodes * (unsigned)n_pieces, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *g, *scales,
+    NS_LAUNCH(take_leaves, (unsigned)g->room_nodes * (unsigned)n_pieces, NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *g,
               n_pieces, sums);
     return ns_cuda_launched(cuda, "take_leaves");
 }
 
-extern "C" ns_status ns_cuda_leaves_rest(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_cuda_grow *g, const ns_leaf_scales *scales,
-                                         int64_t first, ns_cell *sums)
+extern "C" ns_status ns_cuda_leaves_rest(ns_cuda *cuda, const ns_cuda_rows *rows, const ns_cuda_grow *g, int64_t first,
+                                         ns_cell *sums)
 {
     if (first >= rows->n_rows) return NS_OK;
-    NS_LAUNCH(walk_rest, ns_cuda_blocks_for(rows->n_rows - first), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *g, *scales, first,
+    NS_LAUNCH(walk_rest, ns_cuda_blocks_for(rows->n_rows - first), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, *g, first,
               sums);
     return ns_cuda_launched(cuda, "walk_rest");
 }
@@ -338,14 +375,14 @@ extern "C" ns_status ns_cuda_replay(ns_cuda *cuda, const ns_cuda_rows *rows, con
     return ns_cuda_launched(cuda, "replay_tree");
 }
 
-extern "C" ns_status ns_cuda_advance(ns_cuda *cuda, const ns_cuda_rows *rows, const int32_t *value, int64_t *sums)
+extern "C" ns_status ns_cuda_advance(ns_cuda *cuda, const ns_cuda_rows *rows, const int32_t *value)
 {
     const int64_t from[3] = {0, rows->n_train, rows->n_rows};
     int is_last = rows->output + 1 == rows->n_outputs;
     for (int part = 0; part < 2; part++) {
         if (from[part] == from[part + 1]) continue;
         NS_LAUNCH(advance, few_blocks(cuda, from[part + 1] - from[part]), NS_CUDA_THREADS, 0, ns_cuda_stream(cuda), *rows, value, is_last,
-                  from[part], from[part + 1], sums + 2 * part);
+                  from[part], from[part + 1], part);
         NS_TRY(ns_cuda_launched(cuda, "advance"));
     }
     return NS_OK;

@@ -1,10 +1,12 @@
 #include "kernels/scorer.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cuda_score.h"
 #include "kernels/cuda_state.h"
+#include "kernels/cuda_times.h"
 #include "kernels/numerics.h"
 #include "kernels/take.h"
 
@@ -13,6 +15,7 @@
  * the host gathers the columns of the other and hands out what came back of the piece before.
  */
 enum { PIECE = 65536, WAYS = 2, FIRST_MARK = 2 };
+enum { BEGUN, COPIED_IN, SCORED, COPIED_OUT, MOMENTS }; /* of a way */
 
 typedef struct piece {
     int64_t first, n; /* rows of the slab; n 0: nothing is under way */
@@ -88,6 +91,12 @@ static ns_status copy_model(ns_scorer *s, const ns_scorer_plan *plan, const ns_s
     return status == NS_OK ? ns_cuda_wait(s->cuda) : status;
 }
 
+int64_t ns_cuda_scoring_bytes(int32_t n_columns, int32_t n_outputs)
+{
+    int64_t a_row = n_columns * (int64_t)sizeof(uint32_t) + n_outputs * (int64_t)(sizeof(int64_t) + sizeof(float));
+    return WAYS * PIECE * a_row;
+}
+
 static void take_pieces(ns_scorer *s)
 {
     int64_t columns = (int64_t)s->n_columns * PIECE, outputs = (int64_t)s->n_outputs * PIECE;
@@ -138,18 +147,38 @@ static ns_status create(ns_scorer **out, ns_device *device, const ns_scorer_plan
 static ns_status send(ns_scorer *s, int way, const ns_score_slab *slab, int64_t first, int64_t n)
 {
     piece *p = &s->way[way];
+    int moment = way * MOMENTS;
+    double began = omp_get_wtime();
 #pragma omp parallel for schedule(dynamic) num_threads(s->device->n_threads)
     for (int32_t c = 0; c < s->n_columns; c++)
         memcpy(p->host_columns + c * n, (const uint32_t *)slab->columns[s->feature[c]] + first, (size_t)n * sizeof *p->host_columns);
     size_t outputs = (size_t)(n * s->n_outputs);
+    ns_cuda_use_of(s->cuda)->gather_s += omp_get_wtime() - began;
     p->first = first;
     p->n = n;
     ns_cuda_use_stream(s->cuda, 1 + way);
+    NS_TRY(ns_cuda_note_moment(s->cuda, moment + BEGUN));
     NS_TRY(ns_cuda_copy_in(s->cuda, p->dev_columns, p->host_columns, (size_t)s->n_columns * (size_t)n * sizeof *p->dev_columns));
+    NS_TRY(ns_cuda_note_moment(s->cuda, moment + COPIED_IN));
     NS_TRY(ns_cuda_score(s->cuda, &s->model, p->dev_columns, n, n, p->dev_margin, p->dev_out));
+    NS_TRY(ns_cuda_note_moment(s->cuda, moment + SCORED));
     if (slab->margin != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_margin, p->dev_margin, outputs * sizeof *p->dev_margin));
     if (slab->risk != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_out, p->dev_out, outputs * sizeof *p->dev_out));
+    NS_TRY(ns_cuda_note_moment(s->cuda, moment + COPIED_OUT));
     return ns_cuda_mark(s->cuda, FIRST_MARK + way);
+}
+
+/* What a way that has come back took. */
+static ns_status add_times(ns_scorer *s, int way)
+{
+    ns_device_use *use = ns_cuda_use_of(s->cuda);
+    double in, score, out;
+    NS_TRY(ns_cuda_seconds_between(s->cuda, way * MOMENTS + BEGUN, way * MOMENTS + COPIED_IN, &in));
+    NS_TRY(ns_cuda_seconds_between(s->cuda, way * MOMENTS + COPIED_IN, way * MOMENTS + SCORED, &score));
+    NS_TRY(ns_cuda_seconds_between(s->cuda, way * MOMENTS + SCORED, way * MOMENTS + COPIED_OUT, &out));
+    use->copy_s += in + out;
+    use->score_s += score;
+    return NS_OK;
 }
 
 /* Waits for what is under way and hands it out. */
@@ -160,6 +189,7 @@ static ns_status receive(ns_scorer *s, int way, const ns_score_slab *slab)
     size_t n = (size_t)(p->n * s->n_outputs);
     p->n = 0;
     NS_TRY(ns_cuda_wait_mark(s->cuda, FIRST_MARK + way));
+    NS_TRY(add_times(s, way));
     if (slab->margin != NULL) memcpy(slab->margin + p->first * s->n_outputs, p->host_margin, n * sizeof *p->host_margin);
     if (slab->risk != NULL) memcpy(slab->risk + p->first * s->n_outputs, p->host_out, n * sizeof *p->host_out);
     return NS_OK;

@@ -1,9 +1,15 @@
 #include <stdlib.h>
 
 #include "kernels/cuda_forest.h"
+#include "kernels/cuda_score.h"
 #include "kernels/take.h"
 
-/* A prepared forest goes to the GPU: sizes, tables of columns, rows and bins, room for trees, the margins of earlier trees. */
+/*
+ * A prepared forest, whose bins are on the GPU, is made ready to train: sizes, tables of columns, rows, room for trees, the margins of
+ * earlier trees. Where the GPU has too little memory, packed rows go to the host, and if that does not suffice the columns
+ * of bins do too: histograms then read at most 55 GB/s. Of 10,000,000 x 50 a tree reads each row about three times, 2 GB: 40 ms
+ * instead of half a millisecond; what remains is the time of the wire.
+ */
 
 /* A block on the device with what the host has in `from`; queued. */
 static const void *take_copy(ns_cuda_forest *c, const void *from, int64_t n, size_t size, ns_status *status)
@@ -13,7 +19,9 @@ static const void *take_copy(ns_cuda_forest *c, const void *from, int64_t n, siz
     return to;
 }
 
-/* As the cpu backend's grower sizes itself, but that all histograms are planes. */
+/* As the cpu backend's grower sizes itself, but that all histograms are planes, and that half as many leaves again may be opened for
+   nothing: a step is a sequence of launches, dearer than they are (255 leaves of 42,000 rows: 28 steps a tree instead of 63, with 6 %
+   more rows in histograms). */
 static void size_tree(const ns_forest *f, ns_cuda_grow *g)
 {
     const ns_forest_settings *s = &f->settings;
@@ -21,7 +29,7 @@ static void size_tree(const ns_forest *f, ns_cuda_grow *g)
     int64_t splits = s->max_leaves - 1 < most - 1 ? s->max_leaves - 1 : most - 1;
     int64_t batch = s->batch < splits ? s->batch : splits, openings;
     if (batch < 1) batch = 1;
-    openings = splits + (batch > 1 ? 2 * batch : 0);
+    openings = splits + (batch > 1 ? splits / 2 + 2 * batch : 0);
     if (openings > most - 1) openings = most - 1;
     int64_t splittable = f->n_train_global / (2 * least);
     g->max_splits = (int32_t)splits;
@@ -136,8 +144,9 @@ static ns_status copy_rows(const ns_forest *f, ns_cuda_forest *c)
     ns_status status = NS_OK;
     g->n_rows = f->bins.n_rows;
     g->n_train = f->n_train;
-    g->bytes = take_copy(c, f->bins.bytes, g->n_bytes * g->n_rows, 1, &status);
-    g->wide = take_copy(c, f->bins.wide, g->n_wide * g->n_rows, sizeof *g->wide, &status);
+    ns_cuda_bins bins = ns_cuda_columns_bins(c->columns);
+    g->bytes = bins.bytes;
+    g->wide = bins.wide;
     r->label = take_copy(c, f->label, f->n_rows, sizeof *r->label, &status);
     if (f->weight != NULL) r->weight = take_copy(c, f->weight, f->n_rows, sizeof *r->weight, &status);
     r->row_number = take_copy(c, f->row_number, f->n_rows, sizeof *r->row_number, &status);
@@ -152,6 +161,8 @@ static void take_rows(const ns_forest *f, ns_cuda_forest *c)
     ns_cuda_memory *m = &c->memory;
     r->n_train = f->n_train;
     r->n_rows = f->n_rows;
+    r->n_train_global = f->n_train_global;
+    r->width = f->width;
     r->objective = f->settings.objective;
     r->n_outputs = f->n_outputs;
     r->unit = ns_power_of_two(-f->k);
@@ -170,7 +181,7 @@ static void take_rows(const ns_forest *f, ns_cuda_forest *c)
     r->leaf = ns_cuda_take(m, f->n_rows, sizeof *r->leaf);
     g->word = r->word;
     for (int i = 0; i < 2; i++) g->row[i] = ns_cuda_take(m, f->n_train, sizeof *g->row[i]);
-    g->packed = ns_cuda_take(m, f->n_train * g->row_words, sizeof *g->packed);
+    g->packed = (c->rows_on_host ? ns_cuda_take_pinned : ns_cuda_take)(m, f->n_train * g->row_words, sizeof *g->packed);
 }
 
 static void take_tree(ns_cuda_forest *c)
@@ -195,32 +206,42 @@ static void take_tree(ns_cuda_forest *c)
     g->tree_sets = ns_cuda_take(m, (int64_t)g->max_splits * g->words_per_set, sizeof *g->tree_sets);
     g->at_place = ns_cuda_take(m, c->max_nodes, sizeof *g->at_place);
     g->set_at_place = ns_cuda_take(m, c->max_nodes, sizeof *g->set_at_place);
-    c->max = ns_cuda_take(m, 2, sizeof *c->max);
-    c->losses = ns_cuda_take(m, 4, sizeof *c->losses);
-    c->n_sampled = ns_cuda_take(m, 1, sizeof *c->n_sampled);
-    c->sums = ns_cuda_take(m, c->max_nodes, sizeof *c->sums);
-    c->leaf_value = ns_cuda_take(m, c->max_nodes, sizeof *c->leaf_value);
+    g->depth = ns_cuda_take(m, c->max_nodes, sizeof *g->depth);
+    g->turn = c->rows.turn = ns_cuda_take(m, 1, sizeof *g->turn);
+}
+
+/* What fill_leaves works with; for quantiles also the tables they are counted in. */
+static void take_leaves(const ns_forest *f, ns_cuda_forest *c)
+{
+    ns_cuda_memory *m = &c->memory;
+    ns_cuda_leaves *l = &c->leaves;
+    const ns_forest_settings *s = &f->settings;
+    *l = (ns_cuda_leaves){.control = c->grow.control, .turn = c->grow.turn, .tree = c->grow.tree, .depth = c->grow.depth, .monotone = c->grow.monotone,
+                          .n_bins = c->grow.n_bins, .rule = {.learning_rate = s->learning_rate, .l1 = s->l1, .l2 = s->l2}, .k = f->k};
+    l->sums = ns_cuda_take(m, c->max_nodes, sizeof *l->sums);
+    l->before = ns_cuda_take(m, c->max_nodes + 1, sizeof *l->before);
+    l->step = ns_cuda_take(m, c->max_nodes, sizeof *l->step);
+    l->bounds = ns_cuda_take(m, c->max_nodes, sizeof *l->bounds);
+    l->value = ns_cuda_take(m, c->max_nodes, sizeof *l->value);
+    if (s->objective != NS_QUANTILE) return;
+    l->leaf_number = ns_cuda_take(m, c->max_nodes, sizeof *l->leaf_number);
+    l->found = ns_cuda_take(m, (int64_t)c->grow.max_splits + 1, sizeof *l->found);
+    c->table = ns_cuda_take(m, (int64_t)NS_RESIDUAL_GROUPS << NS_RESIDUAL_MOST_BITS, sizeof *c->table);
 }
 
 static void take_mirror(const ns_forest *f, ns_cuda_forest *c)
 {
     ns_cuda_memory *m = &c->memory;
     const ns_cuda_grow *g = &c->grow;
-    c->mirror = ns_cuda_take_pinned(m, 1, sizeof *c->mirror);
-    c->host_sums = ns_cuda_take_pinned(m, c->max_nodes, sizeof *c->host_sums);
-    c->host_tree = ns_cuda_take_pinned(m, c->max_nodes, sizeof *c->host_tree);
-    c->host_sets = ns_cuda_take_pinned(m, (int64_t)g->max_splits * g->words_per_set, sizeof *c->host_sets);
-    c->host_value = ns_cuda_take_pinned(m, c->max_nodes, sizeof *c->host_value);
-    if (f->device->link.n_ranks > 1)
-        c->host_staging = ns_cuda_take_pinned(m, (int64_t)g->batch * 3 * g->n_cells, sizeof *c->host_staging);
-    if (f->settings.objective != NS_QUANTILE) return;
-    int64_t cells = (int64_t)NS_RESIDUAL_GROUPS << 11;
-    c->place = ns_cuda_take(m, c->max_nodes, sizeof *c->place);
-    c->prefix = ns_cuda_take(m, NS_RESIDUAL_GROUPS, sizeof *c->prefix);
-    c->table = ns_cuda_take(m, cells, sizeof *c->table);
-    c->host_place = ns_cuda_take_pinned(m, c->max_nodes, sizeof *c->host_place);
-    c->host_prefix = ns_cuda_take_pinned(m, NS_RESIDUAL_GROUPS, sizeof *c->host_prefix);
-    c->host_table = ns_cuda_take_pinned(m, cells, sizeof *c->host_table);
+    ns_cuda_mirror *mirror = c->mirror = ns_cuda_take_pinned(m, 1, sizeof *c->mirror);
+    for (int i = 0; i < 2 && mirror != NULL; i++) {
+        mirror->parcel[i].tree = ns_cuda_take_pinned(m, c->max_nodes, sizeof(ns_node));
+        mirror->parcel[i].sets = ns_cuda_take_pinned(m, (int64_t)g->max_splits * g->words_per_set, sizeof(uint32_t));
+    }
+    if (f->device->link.n_ranks == 1) return;
+    int64_t staged = (int64_t)g->batch * 3 * g->n_cells, sums = 3 * c->max_nodes, most = staged > sums ? staged : sums;
+    int64_t counters = f->settings.objective == NS_QUANTILE ? (int64_t)NS_RESIDUAL_GROUPS << NS_RESIDUAL_MOST_BITS : 0;
+    c->exchange = ns_cuda_take_pinned(m, most > counters ? most : counters, sizeof *c->exchange);
 }
 
 /* margins = base + trees. */
@@ -245,30 +266,53 @@ static ns_status replay(ns_forest *f, const ns_trees *trees)
     return status;
 }
 
+static ns_status take_all(const ns_forest *f, ns_cuda_forest *c, const tables *t)
+{
+    NS_TRY(copy_tables(f, c, t));
+    NS_TRY(copy_rows(f, c));
+    take_rows(f, c);
+    take_tree(c);
+    take_leaves(f, c);
+    take_mirror(f, c);
+    return NS_OK;
+}
+
+/* On the device, but for what does not fit; there must be room to score besides. */
+static ns_status take_what_fits(ns_forest *f, const tables *t)
+{
+    ns_cuda_forest *c = f->cuda;
+    c->rows_on_host = ns_cuda_columns_bins(c->columns).on_host || ns_cuda_is_to_stream("rows");
+    for (;;) {
+        ns_cuda_memory scoring = {.cuda = c->cuda};
+        (void)ns_cuda_take(&scoring, ns_cuda_scoring_bytes(f->n_features, f->n_outputs), 1);
+        ns_status status = take_all(f, c, t);
+        bool fits = !c->memory.failed && !scoring.failed;
+        int64_t n_bytes = c->memory.n_bytes + scoring.n_bytes;
+        ns_cuda_give_all(&scoring);
+        NS_TRY(status);
+        if (fits) break;
+        ns_cuda_give_all(&c->memory);
+        if (ns_cuda_columns_bins(c->columns).on_host)
+            return ns_fail(NS_ENOMEM, "GPU: not enough memory for %lld rows of %d features, though their bins are on the host: %lld bytes are needed; use more GPUs, or run.device: cpu",
+                           (long long)f->n_rows, (int)f->n_features, (long long)n_bytes);
+        if (c->rows_on_host) NS_TRY(ns_cuda_columns_to_host(f));
+        c->rows_on_host = true;
+    }
+    if (c->rows_on_host) ns_cuda_say_streams("rows", f->n_train * c->grow.row_words * (int64_t)sizeof *c->grow.packed);
+    return NS_OK;
+}
+
 ns_status ns_cuda_seal(ns_forest *f, const ns_trees *trees)
 {
-    ns_cuda_forest *c = f->cuda = calloc(1, sizeof *c);
+    ns_cuda_forest *c = f->cuda;
     tables t = {0};
-    if (c == NULL) return ns_fail(NS_ENOMEM, "not enough memory for training on a GPU");
-    c->cuda = f->device->state;
-    c->memory.cuda = c->cuda;
+    ns_cuda_columns_end(c->columns, f->n_features);
     size_tree(f, &c->grow);
     set_rule(f, &c->grow);
     c->max_nodes = 2 * (int64_t)c->grow.max_splits + 1;
-    ns_taker taken = {0};
-    c->step = ns_take(&taken, c->max_nodes, sizeof *c->step);
-    c->bounds = ns_take(&taken, c->max_nodes, sizeof *c->bounds);
-    if (taken.failed) return ns_fail(NS_ENOMEM, "not enough memory for the leaves of a tree");
     ns_status status = make_tables(f, &c->grow, &t, ns_cuda_histogram_cells(c->cuda, f->width == NS_WIDE));
-    if (status == NS_OK) status = copy_tables(f, c, &t);
-    if (status == NS_OK) status = copy_rows(f, c);
-    if (status == NS_OK) take_rows(f, c);
-    if (status == NS_OK) take_tree(c);
-    if (status == NS_OK) take_mirror(f, c);
-    if (status == NS_OK && c->memory.failed)
-        status = ns_fail(NS_ENOMEM, "GPU: not enough memory for %lld rows of %d features: %lld bytes are needed; use more GPUs, or run.device: cpu",
-                         (long long)f->n_rows, (int)f->n_features, (long long)c->memory.n_bytes);
-    if (status == NS_OK) status = ns_cuda_pack_rows(c->cuda, &c->grow, (uint32_t *)c->grow.packed);
+    if (status == NS_OK) status = take_what_fits(f, &t);
+    if (status == NS_OK) status = ns_cuda_pack_rows(c->cuda, &c->grow);
     if (status == NS_OK) status = replay(f, trees);
     free_tables(&t); /* what was copied of them has arrived */
     return status;

@@ -21,7 +21,7 @@ struct side {
 /* What the candidates of one column of one node share. */
 struct contest {
     const ns_split_rule *rule;
-    double l2, parent; /* parent: the third term of the gain */
+    double l2, unit_g, unit_h, parent; /* parent: the third term of the gain */
     ns_cell total;
     ns_split_bounds bounds;
     int is_bounded, monotone, all_values;
@@ -56,12 +56,14 @@ __device__ inline contest begin(const ns_cuda_grow &g, const ns_cuda_node &node,
     contest c;
     c.rule = &g.rule;
     c.l2 = l2;
+    c.unit_g = g.turn->unit_g;
+    c.unit_h = g.turn->unit_h;
     c.total = node.total;
     c.bounds = node.bounds;
     c.is_bounded = g.is_bounded;
     c.monotone = g.is_bounded ? g.monotone[feature] : 0;
     c.all_values = g.n_bins[feature] - 1;
-    side all = {(double)c.total.g * g.rule.unit_g, (double)c.total.h * g.rule.unit_h};
+    side all = {(double)c.total.g * c.unit_g, (double)c.total.h * c.unit_h};
     c.parent = c.is_bounded ? bounded_term(c.bounds, all, g.rule.l1, l2) : term(all.g, all.h, g.rule.l1, l2);
     return c;
 }
@@ -83,7 +85,7 @@ __device__ inline bool weigh(const contest &c, int32_t threshold, ns_cell left, 
     ns_cell right = minus(c.total, left);
     int64_t least = r.min_rows > 1 ? r.min_rows : 1;
     if (left.n < least || right.n < least) return false;
-    side a = {(double)left.g * r.unit_g, (double)left.h * r.unit_h}, b = {(double)right.g * r.unit_g, (double)right.h * r.unit_h};
+    side a = {(double)left.g * c.unit_g, (double)left.h * c.unit_h}, b = {(double)right.g * c.unit_g, (double)right.h * c.unit_h};
     if (!(a.h >= r.min_hessian) || !(b.h >= r.min_hessian)) return false;
     if (!(a.h + c.l2 > 0.0) || !(b.h + c.l2 > 0.0)) return false;
     if (!c.is_bounded) {
@@ -263,6 +265,7 @@ __device__ inline void sort(uint64_t *key, uint32_t *bin, int32_t n)
 __device__ inline int32_t order(const ns_cuda_grow &g, const int64_t *planes, int32_t n_bins, uint64_t *key, uint32_t *bin, ns_cell *sorted)
 {
     const ns_split_rule &r = g.rule;
+    double unit_g = g.turn->unit_g, unit_h = g.turn->unit_h;
     int64_t least = r.category_split_rows > 1 ? r.category_split_rows : 1, n = 0, here;
     ns_cell sum = {0, 0, 0};
     for (int32_t from = 0; from < n_bins; from += NS_CUDA_THREADS) {
@@ -272,8 +275,8 @@ __device__ inline int32_t order(const ns_cuda_grow &g, const int64_t *planes, in
         n += here;
         if (!is_in) continue;
         ns_cell cell = cell_of(planes, n_bins, b);
-        double below = (double)cell.h * r.unit_h + r.category_smoothing;
-        key[place] = bits_in_order(below > 0.0 ? (double)cell.g * r.unit_g / below : 0.0);
+        double below = (double)cell.h * unit_h + r.category_smoothing;
+        key[place] = bits_in_order(below > 0.0 ? (double)cell.g * unit_g / below : 0.0);
         bin[place] = (uint32_t)b;
         sum = plus(sum, cell);
     }

@@ -145,7 +145,7 @@ static int write_piece(const pieces *p, const piece *at, int32_t f, int descript
     int64_t begin[N_PARTS];
     begin_runs(at, begin);
     for (int part = NS_PART_TRAIN; part <= NS_PART_TEST; part++)
-        data->device->forest->read_bins(data->forest, f, at->first[part], at->count[part], runs + begin[part] * p->width[f]);
+        if (data->device->forest->read_bins(data->forest, f, at->first[part], at->count[part], runs + begin[part] * p->width[f]) != NS_OK) return EIO;
     order(at, table, p->width[f], rows, runs, MERGE);
     ns_bin_segment segment = segment_of(p, at, f, rows_of(data));
     return ns_bin_file_put(descriptor, &segment, rows, sum) ? 0 : errno;

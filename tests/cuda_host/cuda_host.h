@@ -89,10 +89,12 @@ template <typename F> static inline void ns_host_call(void *body)
     (*(F *)body)();
 }
 
-template <typename F> static inline void ns_host_start(const char *kernel, unsigned n_blocks, unsigned n_threads, size_t shared_bytes, F body)
+template <typename F>
+static inline void ns_host_start(const char *kernel, unsigned n_blocks, unsigned n_threads, size_t shared_bytes, cudaStream_t stream, F body)
 {
+    static_assert(__is_trivially_copyable(F), "arguments of kernels are copied as bytes");
     ns_host_grid grid = {kernel, {n_blocks, 1, 1}, n_threads, shared_bytes};
-    if (ns_host_may_launch(&grid)) ns_host_run(&grid, ns_host_call<F>, &body);
+    ns_host_launch_on(stream, &grid, ns_host_call<F>, &body, sizeof body);
 }
 
 template <typename... A, typename... B>
@@ -102,9 +104,12 @@ static inline void ns_host_launch_kernel(const char *name, void (*kernel)(A...),
     ns_host_check_stream(stream);
     int checked[] = {0, (ns_host_check(given), 0)...};
     (void)checked;
-    ns_host_start(name, n_blocks, n_threads, shared_bytes, [=]() { kernel(given...); });
+    ns_host_start(name, n_blocks, n_threads, shared_bytes, stream, [=]() { kernel(given...); });
 }
 
 #define NS_LAUNCH(kernel, n_blocks, n_threads, shared_bytes, stream, ...)                                                    \
-    ns_host_launch_kernel(#kernel, kernel, n_blocks, n_threads, shared_bytes, stream, __VA_ARGS__)
+    do {                                                                                                                     \
+        ns_launch_begins(stream);                                                                                            \
+        ns_host_launch_kernel(#kernel, kernel, n_blocks, n_threads, shared_bytes, stream, __VA_ARGS__);                      \
+    } while (0)
 #endif

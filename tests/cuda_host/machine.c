@@ -130,7 +130,7 @@ static void to_scheduler(void)
     ns_host_running = NULL;
     ns_fiber_leave(&from->fake_stack, scheduler_stack, scheduler_bytes);
     ns_host_switch(&from->stack_pointer, scheduler_pointer);
-    ns_fiber_arrive(from->fake_stack, NULL, NULL);
+    ns_fiber_arrive(from->fake_stack, &scheduler_stack, &scheduler_bytes); /* a later grid may be another thread's of the host */
 }
 
 static void to_fiber(fiber *to)

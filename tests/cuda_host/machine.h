@@ -8,7 +8,7 @@
  * Wrong programs stop with one line on stderr and abort(): a deadlock, barriers at different lines, masks that name
  * threads that left, shuffles that read outside of their mask, host pointers as direct arguments of a kernel.
  *
- * Not modelled: weak memory, a missing fence, a missing wait for a stream, launch bounds, pointers inside structs.
+ * Not modelled: weak memory, a missing fence, a missing wait of one stream for another, launch bounds, pointers inside structs.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -121,13 +121,38 @@ static bool copies_are_checked(void)
     return ok;
 }
 
+/* 1 goes there and comes back; in between all waits that are needed, but for the planted one. */
+static bool copies_arrive(int wrong)
+{
+    int64_t *here, *dev;
+    cudaEvent_t event;
+    cudaMallocHost((void **)&here, 2 * sizeof *here);
+    cudaMalloc((void **)&dev, sizeof *dev);
+    cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+    here[0] = 1;
+    here[1] = 0;
+    cudaMemcpyAsync(dev, here, sizeof *dev, cudaMemcpyHostToDevice, stream);
+    if (wrong != PLANT_EARLY_WRITE) cudaStreamSynchronize(stream);
+    here[0] = 2;
+    if (wrong == PLANT_OTHER_MARK) cudaEventRecord(event, stream);
+    cudaMemcpyAsync(here + 1, dev, sizeof *dev, cudaMemcpyDeviceToHost, stream);
+    if (wrong != PLANT_OTHER_MARK) cudaEventRecord(event, stream);
+    if (wrong != PLANT_EARLY_READ) cudaEventSynchronize(event);
+    bool ok = here[1] == 1;
+    cudaEventDestroy(event);
+    cudaFree(dev);
+    cudaFreeHost(here);
+    return ok;
+}
+
 extern "C" bool planted_run(planted what)
 {
     int64_t here[2 * THREADS];
+    if (what != PLANT_NO_DEVICE) cudaSetDevice(0);
     if (stream == NULL) cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
     switch (what) {
     case PLANT_NOTHING:
-        return all_sums(0) && all_handed(0) && copies_are_checked();
+        return all_sums(0) && all_handed(0) && copies_are_checked() && copies_arrive(0);
     case PLANT_BARRIER:
     case PLANT_PLAIN_ADD:
         return all_sums(what);
@@ -136,6 +161,11 @@ extern "C" bool planted_run(planted what)
     case PLANT_HOST_POINTER:
         NS_LAUNCH(hand_on, 2, THREADS, 0, stream, here, 0);
         return true;
+    case PLANT_EARLY_READ:
+    case PLANT_EARLY_WRITE:
+    case PLANT_OTHER_MARK:
+    case PLANT_NO_DEVICE:
+        return copies_arrive(what);
     case PLANT_NOT_ZEROED:
         return junk_is_seen();
     default:

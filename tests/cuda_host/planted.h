@@ -15,6 +15,10 @@ typedef enum planted {
     PLANT_DEVICE_BEYOND, /* and beyond device memory */
     PLANT_WARP_DEADLOCK, /* a lane waits at the block's barrier, the others for the lane */
     PLANT_HOST_POINTER,  /* a kernel is given host memory */
+    PLANT_EARLY_READ,    /* what was copied from the device is read before anybody waited */
+    PLANT_EARLY_WRITE,   /* what is being copied to the device is changed before anybody waited */
+    PLANT_OTHER_MARK,    /* waited for an event that was recorded before the copy */
+    PLANT_NO_DEVICE,     /* a thread of its own has not said which device it means */
     N_PLANTED
 } planted;
 

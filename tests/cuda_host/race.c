@@ -189,6 +189,13 @@ void *__tsan_memcpy(void *to, const void *from, size_t n_bytes)
     touch(to, n_bytes, true, false);
     return memcpy(to, from, n_bytes);
 }
+/* Of the host's side of the backend, no kernel: only done. */
+int64_t __tsan_atomic64_fetch_add(volatile int64_t *at, int64_t value, int order);
+int64_t __tsan_atomic64_fetch_add(volatile int64_t *at, int64_t value, int order)
+{
+    (void)order;
+    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+}
 void *__tsan_memset(void *to, int byte, size_t n_bytes);
 void *__tsan_memset(void *to, int byte, size_t n_bytes)
 {

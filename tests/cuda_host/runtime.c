@@ -1,10 +1,13 @@
 #include "tests/cuda_host/runtime.h"
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/cuda_host/poison.h"
 
@@ -17,18 +20,73 @@ typedef struct region {
     struct region *next;
 } region;
 
+/* A call that a captured stream has kept: a launch (body), a copy (from), or a fill. */
+typedef struct kept {
+    struct kept *next;
+    ns_host_grid grid;
+    void (*body)(void *);
+    void *to;
+    const void *from;
+    size_t n_bytes; /* of arguments, which follow; or of the copy or fill */
+    int byte;
+    cudaMemcpyKind kind;
+    max_align_t arguments[];
+} kept;
+
+struct ns_host_graph {
+    kept *first, **last;
+    bool is_broken;
+};
+struct ns_host_graph_exec {
+    kept *first;
+};
 struct ns_host_stream {
-    int unused;
+    cudaGraph_t captured; /* NULL: it is not */
 };
 struct ns_host_event {
-    int unused;
+    uint64_t n_sent; /* copies when it was recorded */
+    cudaStream_t stream;
+    bool has_time, is_set;
+    double at_ms;
 };
+
+/* A copy to or from memory that cannot be paged: the GPU has been asked, and nobody has waited yet. */
+typedef struct underway {
+    struct underway *next;
+    cudaStream_t stream;
+    uint64_t number;
+    void *to;
+    const void *from; /* NULL: the bytes follow, as they were on the device when its turn came */
+    size_t n_bytes;
+    max_align_t bytes[];
+} underway;
+static underway *in_first, **in_last = &in_first, *out_first, **out_last = &out_first;
+static uint64_t n_sent;
+static _Thread_local bool has_device;
+static int n_captured; /* streams */
 
 static region *regions; /* reachable at exit, for the leak checker */
 static size_t device_bytes;
 static long n_launches;
 static bool is_lost;
-static cudaError_t last_error;
+static _Thread_local cudaError_t last_error;
+
+/* One call at a time, from whichever threads: until the caller's block ends. */
+static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local int depth;
+
+static int lock(void)
+{
+    if (depth++ == 0) pthread_mutex_lock(&one);
+    return depth;
+}
+
+static void unlock(const int *held)
+{
+    (void)held;
+    if (--depth == 0) pthread_mutex_unlock(&one);
+}
+#define ALONE __attribute__((cleanup(unlock))) const int held = lock(); (void)held
 
 static long from_environment(const char *name, long otherwise)
 {
@@ -69,6 +127,12 @@ const char *cudaGetErrorString(cudaError_t error)
         return "CUDA-capable device(s) is/are busy or unavailable";
     case cudaErrorInvalidResourceHandle:
         return "invalid resource handle";
+    case cudaErrorNotSupported:
+        return "operation not supported";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     case cudaErrorInvalidValue:
         break;
     }
@@ -88,6 +152,7 @@ cudaError_t cudaGetDeviceCount(int *n)
 
 cudaError_t cudaSetDevice(int device)
 {
+    has_device = true;
     return result(device >= 0 && device < from_environment("NIGHTSHIFT_CUDA_DEVICES", 1) ? cudaSuccess : cudaErrorInvalidValue);
 }
 
@@ -98,6 +163,19 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
              : attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin ? NS_HOST_SHARED_BYTES
              : attribute == cudaDevAttrComputeCapabilityMajor         ? 9
                                                                       : 0;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
+{
+    (void)device;
+    snprintf(properties->name, sizeof properties->name, "kernels on the host");
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int device)
+{
+    snprintf(text, (size_t)size, "0000:%02x:00.0", (unsigned)device);
     return result(cudaSuccess);
 }
 
@@ -132,7 +210,9 @@ static region *find(const void *pointer)
 
 static cudaError_t take(void **out, size_t n_bytes, bool is_device)
 {
+    ALONE;
     *out = NULL;
+    if (n_captured > 0) return result(cudaErrorStreamCaptureUnsupported);
     if (is_device && device_bytes + n_bytes > (size_t)from_environment("NIGHTSHIFT_CUDA_BYTES", 1L << 40))
         return result(cudaErrorMemoryAllocation);
     if (n_bytes == 0 || is_lost) return result(cudaSuccess);
@@ -157,9 +237,15 @@ static cudaError_t take(void **out, size_t n_bytes, bool is_device)
     return cudaSuccess;
 }
 
+static void arrive(void);
+static void deliver(cudaStream_t stream, uint64_t last);
+
 static cudaError_t give(void *pointer, bool is_device)
 {
+    ALONE;
     if (pointer == NULL) return cudaSuccess;
+    arrive();
+    deliver(NULL, UINT64_MAX);
     for (region **at = &regions; *at != NULL; at = &(*at)->next) {
         region *r = *at;
         if (r->from != pointer || r->is_device != is_device) continue;
@@ -232,12 +318,83 @@ static bool is_within(const void *pointer, size_t n_bytes, bool is_device)
     return r != NULL && r->is_device && (const char *)pointer + n_bytes <= r->from + r->n_bytes;
 }
 
+/* Puts a call at the end of the graph that is being captured. */
+static cudaError_t keep(cudaStream_t stream, const kept *call, const void *arguments)
+{
+    size_t more = arguments == NULL ? 0 : call->n_bytes;
+    kept *own = malloc(sizeof *own + more);
+    if (own == NULL) return result(cudaErrorMemoryAllocation);
+    *own = *call;
+    own->next = NULL;
+    if (more > 0) memcpy(own->arguments, arguments, more);
+    *stream->captured->last = own;
+    stream->captured->last = &own->next;
+    return result(cudaSuccess);
+}
+
+/* --- copies that are under way -------------------------------------------------------------------------------------- */
+
+/* What goes to the device is read as late as may be, before the device's next work; what comes from it is seen as late as may be,
+   when somebody waits: a buffer that is used again too early, or read too early, shows. */
+static cudaError_t send(void *to, const void *from, size_t n_bytes, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    bool is_out = kind == cudaMemcpyDeviceToHost;
+    underway *own = malloc(sizeof *own + (is_out ? n_bytes : 0));
+    if (own == NULL) return result(cudaErrorMemoryAllocation);
+    *own = (underway){.stream = stream, .number = ++n_sent, .to = to, .from = is_out ? NULL : from, .n_bytes = n_bytes};
+    underway ***last = is_out ? &out_last : &in_last;
+    **last = own;
+    *last = &own->next;
+    if (is_out) {
+        ns_host_open_memory();
+        memcpy(own->bytes, from, n_bytes);
+        ns_host_close_memory();
+    }
+    return result(cudaSuccess);
+}
+
+/* What was sent to the device is there: before anything else is done on it. */
+static void arrive(void)
+{
+    ns_host_open_memory();
+    while (in_first != NULL) {
+        underway *own = in_first;
+        memcpy(own->to, own->from, own->n_bytes);
+        in_first = own->next;
+        free(own);
+    }
+    in_last = &in_first;
+    ns_host_close_memory();
+}
+
+/* What the device had sent until then on this stream (NULL: on any) is in the host's memory. */
+static void deliver(cudaStream_t stream, uint64_t last)
+{
+    for (underway **at = &out_first; *at != NULL;) {
+        underway *own = *at;
+        if ((stream != NULL && own->stream != stream) || own->number > last) {
+            at = &own->next;
+            continue;
+        }
+        memcpy(own->to, own->bytes, own->n_bytes);
+        *at = own->next;
+        free(own);
+    }
+    out_last = &out_first;
+    while (*out_last != NULL) out_last = &(*out_last)->next;
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
+    ALONE;
     ns_host_check_stream(stream);
     if (n_bytes == 0 || is_lost) return result(cudaSuccess);
     if (!is_within(to, n_bytes, kind != cudaMemcpyDeviceToHost) || !is_within(from, n_bytes, kind != cudaMemcpyHostToDevice))
         return result(cudaErrorInvalidMemcpyDirection);
+    if (stream->captured != NULL) return keep(stream, &(kept){.to = to, .from = from, .n_bytes = n_bytes, .kind = kind}, NULL);
+    const region *here = kind == cudaMemcpyHostToDevice ? find(from) : kind == cudaMemcpyDeviceToHost ? find(to) : NULL;
+    if (kind != cudaMemcpyHostToDevice || here == NULL) arrive();
+    if (here != NULL) return send(to, from, n_bytes, kind, stream);
     ns_host_open_memory();
     memmove(to, from, n_bytes);
     ns_host_close_memory();
@@ -246,9 +403,12 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, cudaMemc
 
 cudaError_t cudaMemsetAsync(void *to, int byte, size_t n_bytes, cudaStream_t stream)
 {
+    ALONE;
     ns_host_check_stream(stream);
     if (n_bytes == 0 || is_lost) return result(cudaSuccess);
     if (!is_within(to, n_bytes, true)) return result(cudaErrorInvalidValue);
+    if (stream->captured != NULL) return keep(stream, &(kept){.to = to, .n_bytes = n_bytes, .byte = byte}, NULL);
+    arrive();
     ns_host_open_memory();
     memset(to, byte, n_bytes);
     ns_host_close_memory();
@@ -272,7 +432,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+    ALONE;
     ns_host_check_stream(stream);
+    if (stream->captured != NULL) stream->captured->is_broken = true;
+    if (stream->captured != NULL) return result(cudaErrorStreamCaptureUnsupported);
+    arrive();
+    deliver(stream, UINT64_MAX);
     return result(cudaSuccess);
 }
 
@@ -285,8 +450,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
-    (void)flags;
     *out = calloc(1, sizeof **out);
+    if (*out != NULL) (*out)->has_time = (flags & cudaEventDisableTiming) == 0;
     return result(*out == NULL ? cudaErrorMemoryAllocation : cudaSuccess);
 }
 
@@ -298,13 +463,32 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
+    ALONE;
     ns_host_check_stream(stream);
-    return result(event == NULL ? cudaErrorInvalidResourceHandle : cudaSuccess);
+    if (event == NULL) return result(cudaErrorInvalidResourceHandle);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    event->n_sent = n_sent;
+    event->stream = stream;
+    event->is_set = true;
+    event->at_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    if (!from->has_time || !to->has_time || !from->is_set || !to->is_set) return result(cudaErrorInvalidResourceHandle);
+    *milliseconds = (float)(to->at_ms - from->at_ms);
+    return result(cudaSuccess);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    return result(event == NULL ? cudaErrorInvalidResourceHandle : cudaSuccess);
+    ALONE;
+    if (event == NULL) return result(cudaErrorInvalidResourceHandle);
+    arrive();
+    deliver(event->stream, event->n_sent);
+    return result(cudaSuccess);
 }
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value)
@@ -317,15 +501,111 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
 void ns_host_check_stream(cudaStream_t stream)
 {
     if (stream == NULL) ns_host_die("the default stream is used");
+    if (!has_device) ns_host_die("a thread uses a stream and has not said of which device");
 }
 
-int ns_host_may_launch(const ns_host_grid *grid)
+static void launch(const ns_host_grid *grid, void (*body)(void *), void *arguments)
 {
     n_launches++;
     if (n_launches == from_environment("NIGHTSHIFT_CUDA_LOST", -1)) is_lost = true;
+    arrive();
+    if (result(cudaSuccess) == cudaSuccess) ns_host_run(grid, body, arguments);
+}
+
+void ns_host_launch_on(cudaStream_t stream, const ns_host_grid *grid, void (*body)(void *), const void *arguments, size_t n_bytes)
+{
+    ALONE;
     bool is_legal = grid->grid.x >= 1 && grid->grid.x <= 0x7fffffffu && grid->n_threads >= 1 &&
                     grid->n_threads <= NS_HOST_MAX_THREADS && grid->shared_bytes <= NS_HOST_SHARED_BYTES;
-    return result(is_legal ? cudaSuccess : cudaErrorInvalidConfiguration) == cudaSuccess;
+    if (!is_legal)
+        (void)result(cudaErrorInvalidConfiguration);
+    else if (stream->captured != NULL)
+        (void)keep(stream, &(kept){.grid = *grid, .body = body, .n_bytes = n_bytes}, arguments);
+    else
+        launch(grid, body, (void *)arguments);
+}
+
+/* --- graphs --------------------------------------------------------------------------------------------------------- */
+
+static bool capture_is(const char *how)
+{
+    const char *text = getenv("NIGHTSHIFT_CUDA_CAPTURE");
+    return text != NULL && strcmp(text, how) == 0;
+}
+
+static void give_calls(kept *first)
+{
+    while (first != NULL) {
+        kept *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
+{
+    (void)mode;
+    ns_host_check_stream(stream);
+    if (capture_is("no")) return result(cudaErrorNotSupported);
+    if (stream->captured != NULL) return result(cudaErrorInvalidValue);
+    stream->captured = calloc(1, sizeof *stream->captured);
+    if (stream->captured == NULL) return result(cudaErrorMemoryAllocation);
+    stream->captured->last = &stream->captured->first;
+    n_captured++;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
+{
+    ns_host_check_stream(stream);
+    *out = NULL;
+    if (stream->captured == NULL) return result(cudaErrorInvalidValue);
+    cudaGraph_t graph = stream->captured;
+    stream->captured = NULL;
+    n_captured--;
+    if (!graph->is_broken) *out = graph;
+    if (graph->is_broken) (void)cudaGraphDestroy(graph);
+    return result(*out == NULL ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags)
+{
+    (void)flags;
+    *out = capture_is("late") ? NULL : calloc(1, sizeof **out);
+    if (*out == NULL) return result(cudaErrorNotSupported);
+    (*out)->first = graph->first; /* whoever destroys the graph finds nothing in it */
+    graph->first = NULL;
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
+{
+    ALONE;
+    ns_host_check_stream(stream);
+    if (stream->captured != NULL) return result(cudaErrorStreamCaptureUnsupported);
+    for (kept *k = graph->first; k != NULL; k = k->next) {
+        if (k->body != NULL)
+            launch(&k->grid, k->body, k->arguments);
+        else if (k->from != NULL)
+            (void)cudaMemcpyAsync(k->to, k->from, k->n_bytes, k->kind, stream);
+        else
+            (void)cudaMemsetAsync(k->to, k->byte, k->n_bytes, stream);
+    }
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    give_calls(graph->first);
+    free(graph);
+    return result(cudaSuccess);
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
+{
+    give_calls(graph->first);
+    free(graph);
+    return cudaSuccess;
 }
 
 long ns_host_n_launches(void)

@@ -9,6 +9,7 @@
 
 #include "tests/cuda_host/machine.h"
 #include "tests/cuda_host/planted.h"
+#include "tests/cuda_host/runtime.h"
 #include "tests/cuda_host/poison.h"
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
@@ -20,6 +21,13 @@
 enum { SEEDS = 16 };
 
 /* Runs one in a child. 0: its value was right, 1: wrong, 2: it was stopped; text: the first line it said. */
+/* The kernels of this test are launched without a backend. */
+void ns_launch_begins(cudaStream_t stream);
+void ns_launch_begins(cudaStream_t stream)
+{
+    (void)stream;
+}
+
 static int outcome(planted what, uint64_t seed, char text[512])
 {
     int out[2];
@@ -74,6 +82,15 @@ static void misuse_is_stopped(void **state)
     assert_int_equal(noticed(PLANT_WARP_DEADLOCK, "deadlock"), SEEDS);
     assert_int_equal(noticed(PLANT_HOST_POINTER, "host's memory"), SEEDS);
     assert_int_equal(noticed(PLANT_NOT_ZEROED, ""), SEEDS);
+    assert_int_equal(noticed(PLANT_NO_DEVICE, "has not said of which device"), SEEDS);
+}
+
+static void missing_waits_are_noticed(void **state)
+{
+    (void)state;
+    assert_int_equal(noticed(PLANT_EARLY_READ, ""), SEEDS);
+    assert_int_equal(noticed(PLANT_EARLY_WRITE, ""), SEEDS);
+    assert_int_equal(noticed(PLANT_OTHER_MARK, ""), SEEDS);
 }
 
 static void memory_is_guarded(void **state)
@@ -101,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_kernels_are_right),
         cmocka_unit_test(misuse_is_stopped),
+        cmocka_unit_test(missing_waits_are_noticed),
         cmocka_unit_test(memory_is_guarded),
         cmocka_unit_test(missing_barriers_are_noticed),
     };

@@ -1,4 +1,5 @@
-/* Several ranks on the cuda backend: the bytes of one rank of the cpu, and failures of one rank alike on all. */
+/* Several ranks on the cuda backend, whose sums go through the host or through NCCL (a stand-in for it, fake_nccl.c): the bytes of
+   one rank of the cpu, and failures of one rank alike on all. */
 #include "tests/check.h"
 
 #include <mpi.h>
@@ -10,9 +11,8 @@
 
 static MPI_Comm comm;
 
-static void ranks_do_not_matter(void **state)
+static void compare_with_one_rank(void)
 {
-    (void)state;
     const char *const names[] = {"categories", "weights over six orders", "sampled columns", "multiclass, weights", "quantile, monotone", "hardly any rows"};
     for (int i = 0; i < test_n_cases; i++)
         for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
@@ -39,8 +39,20 @@ static void ranks_do_not_matter(void **state)
         }
 }
 
-/* The GPU of rank 0 has too little memory, or is lost in the first round: all ranks hear of it, none waits for ever. */
-static ns_status train_with(const char *name, const char *value)
+static void ranks_do_not_matter(void **state)
+{
+    (void)state;
+    compare_with_one_rank();
+}
+
+/* How a training went, and how it added up over ranks. */
+typedef struct outcome {
+    ns_status status;
+    ns_device_use use;
+} outcome;
+
+/* Four rows a rank; where name is set, the environment of rank 0 (or of all) says what goes wrong. */
+static outcome train_with(const char *name, const char *value, bool on_all)
 {
     ns_link link = test_link(&comm);
     ns_device *device;
@@ -52,26 +64,27 @@ static ns_status train_with(const char *name, const char *value)
     ns_feature_kind kind = NS_NUMBER;
     int32_t n_bins = 0;
     bool more = true;
-    if (link.rank == 0) setenv(name, value, 1);
+    if (name != NULL && (link.rank == 0 || on_all)) setenv(name, value, 1);
     CHECK_OK(test_open(&device, 1, &link));
     CHECK_OK(ns_trees_create(&trees));
     ns_forest_plan plan = {.settings = test_settings(), .n_train = 4, .n_train_global = 4 * link.n_ranks, .n_features = 1, .kind = &kind,
                            .n_bins = &n_bins, .row_number = row_number, .label = label};
-    CHECK_OK(device->forest->create(&forest, device, &plan));
+    outcome out = {.status = device->forest->create(&forest, device, &plan)};
     ns_slab slab = {.n_rows = 4, .number = x};
-    while (more) {
+    while (out.status == NS_OK && more) {
         CHECK_OK(device->forest->count_slab(forest, &slab));
-        CHECK_OK(device->forest->count_done(forest, 0, 1, &more));
+        out.status = device->forest->count_done(forest, 0, 1, &more);
     }
-    CHECK_OK(device->forest->bin_slab(forest, &slab));
-    ns_status status = device->forest->seal(forest, trees);
-    if (status == NS_OK) status = device->forest->round(forest, 0, trees, &round);
-    assert_int_equal(trees->n_trees, 0);
+    if (out.status == NS_OK) out.status = device->forest->bin_slab(forest, &slab);
+    if (out.status == NS_OK) out.status = device->forest->seal(forest, trees);
+    if (out.status == NS_OK) out.status = device->forest->round(forest, 0, trees, &round);
+    assert_int_equal(trees->n_trees, out.status == NS_OK);
+    out.use = *device->use;
     device->forest->destroy(&forest);
     ns_trees_destroy(&trees);
     ns_device_close(&device);
-    unsetenv(name);
-    return status;
+    if (name != NULL) unsetenv(name);
+    return out;
 }
 
 static void failures_are_alike(void **state)
@@ -79,17 +92,93 @@ static void failures_are_alike(void **state)
     (void)state;
     int rank;
     MPI_Comm_rank(comm, &rank);
-    CHECK_FAILS(train_with("NIGHTSHIFT_CUDA_BYTES", "1000"), NS_ENOMEM, rank == 0 ? "GPU: not enough memory" : "another rank failed");
+    CHECK_FAILS(train_with("NIGHTSHIFT_CUDA_BYTES", "1000", false).status, NS_ENOMEM, rank == 0 ? "GPU: not enough memory" : "another rank failed");
+}
+
+/* The device stays lost, so this comes last. */
+static void a_lost_gpu_ends_all_alike(void **state)
+{
+    (void)state;
+    int rank;
+    MPI_Comm_rank(comm, &rank);
     char launch[32];
-    snprintf(launch, sizeof launch, "%ld", ns_host_n_launches() + 9);
-    CHECK_FAILS(train_with("NIGHTSHIFT_CUDA_LOST", launch), NS_EDEVICE, rank == 0 ? "GPU: " : "another rank failed");
+    unsetenv("NIGHTSHIFT_CUDA_DEVICES"); /* through the host: who waits for a lost GPU within NCCL waits for the watchdog */
+    long before = ns_host_n_launches();
+    CHECK_OK(train_with(NULL, NULL, false).status);
+    long whole = ns_host_n_launches() - before;
+    snprintf(launch, sizeof launch, "%ld", before + whole + whole - 6); /* in the round */
+    CHECK_FAILS(train_with("NIGHTSHIFT_CUDA_LOST", launch, false).status, NS_EDEVICE, rank == 0 ? "GPU: " : "another rank failed");
+}
+
+static void ranks_that_share_add_up_on_the_host(void **state)
+{
+    (void)state;
+    setenv("NIGHTSHIFT_NCCL", FAKE_NCCL, 1);
+    outcome out = train_with(NULL, NULL, false);
+    CHECK_OK(out.status);
+    assert_string_equal(out.use.sums, "host");
+    assert_string_equal(out.use.why_host, "ranks share a GPU");
+}
+
+/* From here on each rank has a GPU. */
+static void nccl_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    char n[16];
+    int n_ranks;
+    MPI_Comm_size(comm, &n_ranks);
+    snprintf(n, sizeof n, "%d", n_ranks);
+    setenv("NIGHTSHIFT_CUDA_DEVICES", n, 1);
+    outcome out = train_with(NULL, NULL, false);
+    CHECK_OK(out.status);
+    assert_string_equal(out.use.sums, "nccl");
+    assert_string_equal(out.use.why_host, "");
+    compare_with_one_rank();
+}
+
+static void where_nccl_fails_the_host_adds_up(void **state)
+{
+    (void)state;
+    int rank;
+    MPI_Comm_rank(comm, &rank);
+    const char *const wrong[3][3] = {{"id", "NCCL: unhandled system error", "another rank cannot"}, {"init", "another rank cannot", "another rank cannot"},
+                                     {"sums", "NCCL does not add up", "NCCL does not add up"}};
+    for (int i = 0; i < 3; i++) {
+        outcome out = train_with("NIGHTSHIFT_FAKE_NCCL", wrong[i][0], true);
+        CHECK_OK(out.status);
+        assert_string_equal(out.use.sums, "host");
+        if (rank != 1 || i != 1) assert_string_equal(out.use.why_host, wrong[i][rank == 0 ? 1 : 2]);
+    }
+    const char *const names[3][2] = {{"/nowhere/libnccl.so.2", "there is no libnccl.so.2"}, {"libm.so.6", "libnccl.so.2 is none that is known"}, {"0", "NIGHTSHIFT_NCCL is 0"}};
+    for (int i = 0; i < 3; i++) {
+        outcome out = train_with("NIGHTSHIFT_NCCL", names[i][0], true);
+        setenv("NIGHTSHIFT_NCCL", FAKE_NCCL, 1);
+        CHECK_OK(out.status);
+        assert_string_equal(out.use.sums, "host");
+        assert_string_equal(out.use.why_host, names[i][1]);
+    }
+}
+
+static void a_sum_that_fails_later_ends_all_alike(void **state)
+{
+    (void)state;
+    int rank, n_ranks;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &n_ranks);
+    CHECK_FAILS(train_with("NIGHTSHIFT_FAKE_NCCL", "late", true).status, NS_EDEVICE, rank == n_ranks - 1 ? "NCCL: unhandled system error" : "another rank failed");
 }
 
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     comm = MPI_COMM_WORLD;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_do_not_matter), cmocka_unit_test(failures_are_alike)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_do_not_matter),
+                                       cmocka_unit_test(failures_are_alike),
+                                       cmocka_unit_test(ranks_that_share_add_up_on_the_host),
+                                       cmocka_unit_test(nccl_gives_the_same_bytes),
+                                       cmocka_unit_test(where_nccl_fails_the_host_adds_up),
+                                       cmocka_unit_test(a_sum_that_fails_later_ends_all_alike),
+                                       cmocka_unit_test(a_lost_gpu_ends_all_alike)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Finalize();
     return failed;

@@ -39,7 +39,7 @@ const test_case test_cases[] = {
     {.name = "multiclass, weights", .recipe = {ROWS, .objective = NS_MULTICLASS, .n_classes = 3, .weights = WEIGHTS_SIX_ORDERS}, .row_sample = 0.7},
     {.name = "quantile", .recipe = {ROWS, .objective = NS_QUANTILE}},
     {.name = "quantile, monotone", .recipe = {ROWS, .objective = NS_QUANTILE, .monotone = true, .weights = WEIGHTS_SIX_ORDERS}, .row_sample = 0.8},
-    {.name = "quantile, more leaves than a turn counts", .recipe = {ROWS, .objective = NS_QUANTILE}, .max_leaves = 200, .min_rows = 1},
+    {.name = "quantile, more leaves than a turn counts", .recipe = {.n_train = 900, .n_valid = 40, .steep = 1.0, .objective = NS_QUANTILE}, .max_leaves = 250, .min_rows = 1},
 };
 const int test_n_cases = sizeof test_cases / sizeof *test_cases;
 
