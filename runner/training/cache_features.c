@@ -1,5 +1,6 @@
 #include "runner/training/cache_features.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,14 +34,6 @@ static void take_category(ns_cache_entry *entry, int32_t f, const ns_texts *leve
     entry->level_first[f + 1] = at + levels->n;
 }
 
-static void take_digest(uint8_t *digest, const char *hex)
-{
-    for (int i = 0; i < DIGEST; i++) {
-        char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-        digest[i] = (uint8_t)strtoul(byte, NULL, 16);
-    }
-}
-
 ns_status ns_cache_features_of(ns_cache_entry *entry, const ns_training_data *data, const ns_table *table, int64_t n_parts, int64_t n_sums)
 {
     *entry = (ns_cache_entry){.n_features = table->features.n, .n_parts = n_parts, .n_sums = n_sums, .n_infinite = data->n_infinite};
@@ -65,7 +58,8 @@ ns_status ns_cache_features_of(ns_cache_entry *entry, const ns_training_data *da
         counts[NS_CACHE_VALUES] = d->n_values;
         counts[NS_CACHE_OTHER] = d->n_other;
         memcpy(entry->quantile + (int64_t)f * NS_N_PROFILE_PERCENTS, d->quantile, sizeof d->quantile);
-        take_digest(entry->digest + (int64_t)f * DIGEST, table->digests[ns_table_used_index(table, feature->column)]);
+        const char *hex = table->digests[ns_table_used_index(table, feature->column)];
+        sodium_hex2bin(entry->digest + (int64_t)f * DIGEST, DIGEST, hex, 2 * DIGEST, NULL, NULL, NULL);
     }
     return NS_OK;
 }

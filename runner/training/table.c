@@ -440,6 +440,7 @@ ns_status ns_level_words(uint64_t **out, const ns_texts *levels)
     if (*out == NULL) return ns_fail(NS_ENOMEM, "no memory for %lld levels", (long long)levels->n);
     for (int64_t i = 0; i < levels->n; i++)
         (*out)[i] = ns_hash64(levels->bytes + levels->offset[i], (size_t)(levels->offset[i + 1] - levels->offset[i]));
+    (*out)[levels->n] = 0;
     return NS_OK;
 }
 
@@ -474,10 +475,7 @@ ns_status ns_hash_column(ns_fingerprint *fingerprint, int32_t index, ns_cohort *
         if (what->kind == NS_COL_TIME) status = ns_cohort_read_time(cohort, column, first, n, (int64_t *)words);
         else if (!what->is_text) status = ns_cohort_read_id_int(cohort, column, first, n, (int64_t *)words);
         else status = ns_cohort_read_id_text(cohort, column, first, n, &texts);
-        for (int64_t i = 0; i < texts.n && status == NS_OK; i++) {
-            int64_t length = texts.offset[i + 1] - texts.offset[i];
-            words[i] = length == 0 ? 0 : ns_hash64(texts.bytes + texts.offset[i], (size_t)length);
-        }
+        if (status == NS_OK && texts.n > 0) ns_hash64_each(words, texts.bytes, texts.offset, texts.n);
         if (status == NS_OK) ns_fingerprint_words(fingerprint, index, first, n, words);
     }
     ns_texts_destroy(&texts);

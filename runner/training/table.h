@@ -80,7 +80,7 @@ int32_t ns_table_used_index(const ns_table *table, int32_t column);
 
 /*
  * Adds a column's rows to the fingerprint from values that the caller has read: number or words, see data/fingerprint.h.
- * level_words: [levels] ns_hash64 of each level, made by ns_level_words.
+ * level_words: [levels + 1] ns_hash64 of each level, made by ns_level_words; the last is 0, so that there is a first.
  */
 ns_status ns_level_words(uint64_t **out, const ns_texts *levels);
 
