@@ -5,17 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/log.h"
-#include "cluster/usage.h"
 
 ns_status ns_agree(ns_status mine, MPI_Comm comm)
 {
     int rank, first;
     MPI_Comm_rank(comm, &rank);
     int bid = mine == NS_OK ? INT_MAX : rank;
-    double since = ns_seconds();
     MPI_Allreduce(&bid, &first, 1, MPI_INT, MPI_MIN, comm);
-    ns_usage_met(since, 0);
     if (first == INT_MAX) return NS_OK;
 
     ns_error *error = ns_last_error();

@@ -224,14 +224,15 @@ int ns_usable_cores(void)
     return cores;
 }
 
-int ns_ranks_on_node(MPI_Comm comm)
+ns_node_place ns_place_on_node(MPI_Comm comm)
 {
     MPI_Comm node;
-    int n_ranks;
+    ns_node_place place;
     MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-    MPI_Comm_size(node, &n_ranks);
+    MPI_Comm_rank(node, &place.rank);
+    MPI_Comm_size(node, &place.n_ranks);
     MPI_Comm_free(&node);
-    return n_ranks;
+    return place;
 }
 
 /* RLIMIT_AS less what is mapped already, INT64_MAX without a limit. */

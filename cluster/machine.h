@@ -11,8 +11,13 @@
    (rounded up). At least 1. Local. */
 int ns_usable_cores(void);
 
-/* Ranks of comm that share this rank's node, itself included. Collective over comm. */
-int ns_ranks_on_node(MPI_Comm comm);
+/* This rank among the ranks of comm that share its node, itself included. */
+typedef struct ns_node_place {
+    int rank, n_ranks;
+} ns_node_place;
+
+/* Collective over comm. */
+ns_node_place ns_place_on_node(MPI_Comm comm);
 
 /*
  * Bytes of memory that this process may still take: the least of what the kernel calls available, what its

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster/log.h"
 #include "cluster/usage.h"
 
 /* MPI counts are int: longer arrays go in pieces. */
@@ -32,12 +31,11 @@ static void check_line(int64_t n, MPI_Comm comm, const char *file, int line)
 static void reduce(void *values, int64_t n, size_t size, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
     char *at = values;
-    double since = ns_seconds();
     for (int64_t done = 0; done < n; done += PIECE) {
         int count = (int)(n - done < PIECE ? n - done : PIECE);
         MPI_Allreduce(MPI_IN_PLACE, at + (size_t)done * size, count, type, op, comm);
     }
-    ns_usage_met(since, (size_t)n * size);
+    ns_usage_sent((size_t)n * size);
 }
 
 void ns_sum_i64_at(int64_t *values, int64_t n, MPI_Comm comm, const char *file, int line)

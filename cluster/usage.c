@@ -10,13 +10,22 @@
 
 /* Like what getrusage counts, it belongs to the process. Only the thread that speaks MPI writes here. */
 static struct {
-    double waiting_s, sent_bytes;
+    double since, waiting_s, sent_bytes;
 } met;
 
-void ns_usage_met(double since, size_t sent_bytes)
+void ns_usage_meeting_begins(void)
 {
-    met.waiting_s += ns_seconds() - since;
-    met.sent_bytes += (double)sent_bytes;
+    met.since = ns_seconds();
+}
+
+void ns_usage_meeting_ended(void)
+{
+    met.waiting_s += ns_seconds() - met.since;
+}
+
+void ns_usage_sent(size_t n_bytes)
+{
+    met.sent_bytes += (double)n_bytes;
 }
 
 /* The number after "name:" in a file of /proc, times scale; 0 where there is none. */

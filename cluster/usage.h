@@ -1,8 +1,8 @@
 #ifndef NIGHTSHIFT_CLUSTER_USAGE_H
 #define NIGHTSHIFT_CLUSTER_USAGE_H
 /*
- * What the ranks of a run used. Every process counts for itself from its start on; what it waits for others and hands to them is
- * told by reduce.h and agree.h, which are nearly all that ranks say to one another.
+ * What the ranks of a run used. Every process counts for itself from its start on; how long it is in meetings with others
+ * meetings.c sees, and what it hands to them the reductions tell (reduce.h), which are nearly all that ranks send one another.
  */
 #include <mpi.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 typedef struct ns_usage {
     double cpu_s;       /* processor time of all threads, user and system */
-    double waiting_s;   /* wall time in reductions and agreements: others are late, or the network is slow */
+    double waiting_s;   /* wall time in collective calls of MPI: others are late, or the network is slow */
     double peak_bytes;  /* largest resident memory; 0 where the kernel does not say */
     double read_bytes;  /* read with system calls, from disk or from the file cache; 0 where the kernel does not say */
     double sent_bytes;  /* handed to reductions (cluster/README.md) */
@@ -20,8 +20,12 @@ typedef struct ns_usage {
 /* Of this process since its start. Local. */
 ns_usage ns_usage_now(void);
 
-/* Adds a meeting with other ranks that began at `since` (ns_seconds) and ends now. Local; of the thread that speaks MPI. */
-void ns_usage_met(double since, size_t sent_bytes);
+/* Around each collective call of MPI: meetings.c. Local; of the thread that speaks MPI. */
+void ns_usage_meeting_begins(void);
+void ns_usage_meeting_ended(void);
+
+/* Adds what is handed to a reduction. Local; of the thread that speaks MPI. */
+void ns_usage_sent(size_t n_bytes);
 
 /* The same figure of all ranks: the least, the median (of an even number the lower one of the two) and the most. */
 typedef struct ns_spread {

@@ -17,6 +17,7 @@
 
 #include "cluster/agree.h"
 #include "cluster/code_file.h"
+#include "cluster/gpu_meter.h"
 #include "cluster/log.h"
 #include "cluster/machine.h"
 
@@ -205,12 +206,19 @@ static void describe(char *out, size_t size, int n_late)
                  atomic_load(&life.step));
 }
 
-static void tell(double seconds, int n_late)
+/* said: by the late rank of itself; NULL: it is this one. A rank that waits in an earlier meeting has missed a message. */
+static void tell(double seconds, int n_late, const sight *said)
 {
-    const char *phase = atomic_load(&life.phase);
+    const char *phase = atomic_load(&life.phase), *state = "silent";
+    if (dog.late < 0) state = "none";
+    else if (said == NULL || said->state == 'b') state = "at_work";
+    else if (said->state == 'w') state = "waits";
+    char behind[40] = "";
+    if (said != NULL && said->state != 0) snprintf(behind, sizeof behind, " meetings_behind=%" PRId64, atomic_load(&life.meetings) - said->meetings);
     dog.told = true;
-    ns_log_from_any(NS_LOG_WARN, "late", "rank=%d node=%s late_ranks=%d phase=%s step=%" PRId64 " seconds=%.1f said_by=%d", dog.late,
-                    dog.late >= 0 ? dog.nodes[dog.late] : "none", n_late, phase != NULL ? phase : "start", atomic_load(&life.step), seconds, dog.rank);
+    ns_log_from_any(NS_LOG_WARN, "late", "rank=%d node=%s state=%s%s late_ranks=%d phase=%s step=%" PRId64 " seconds=%.1f said_by=%d", dog.late,
+                    dog.late >= 0 ? dog.nodes[dog.late] : "none", state, behind, n_late, phase != NULL ? phase : "start", atomic_load(&life.step), seconds,
+                    dog.rank);
 }
 
 static void give_up(double seconds, int n_late)
@@ -252,7 +260,7 @@ static void look_around(double seconds, double now)
     if (!dog.told) dog.signed_at = now - seconds; /* signs before that are not known */
     dog.late = late;
     dog.late_signs = said.signs;
-    if (!dog.told) tell(seconds, n_late);
+    if (!dog.told) tell(seconds, n_late, &said);
     double silent = now - dog.signed_at;
     if (limit > 0 && silent >= limit) give_up(silent, n_late);
 }
@@ -274,7 +282,7 @@ static void look(void)
     if (waiting != 0 && seconds >= note + others) look_around(seconds, 1e-9 * (double)now);
     if (waiting == 0 && dog.n_ranks == 1 && !dog.told) {
         dog.late = 0;
-        tell(seconds, 1);
+        tell(seconds, 1, NULL);
     }
 }
 
@@ -292,6 +300,7 @@ static void *watch(void *unused)
         if (dog.ends) break;
         pthread_mutex_unlock(&dog.mutex);
         look();
+        ns_gpu_meter_look();
         pthread_mutex_lock(&dog.mutex);
     }
     pthread_mutex_unlock(&dog.mutex);

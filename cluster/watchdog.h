@@ -8,8 +8,8 @@
  * waits in one for longer than NOTE_LEAST_S and ten times its longest step so far, or half the limit where that is less, writes a small
  * file of its own, and so does one that has been at work without a sign for as long. Who has no file, is not waiting or has begun
  * fewer meetings is late: a process that is stopped, a node that is gone, or one at work. Rank 0, or where it is late itself the
- * lowest waiting rank, says so in one line of the log (event=late), with the late rank, its node, and the phase that the others have
- * done. Signs are meetings and looks at requests to stop (cluster/stop.h), of which every long loop makes many: a late rank that goes
+ * lowest waiting rank, says so in one line of the log (event=late), with the late rank, its node, whether it is silent, at work or
+ * waits in an earlier meeting, and the phase that the others have done. Signs are meetings and looks at requests to stop (cluster/stop.h), of which every long loop makes many: a late rank that goes
  * on giving signs is waited for; one that gives none for the limit is given up, and the rank that spoke leaves with 76, upon which
  * every launcher ends the others. A run of one rank, and one in which nobody waits, is only told of.
  *

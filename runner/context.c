@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cluster/agree.h"
+#include "cluster/gpu_meter.h"
 #include "cluster/log.h"
 #include "cluster/machine.h"
 #include "cluster/reduce.h"
@@ -182,29 +183,22 @@ static void link_sum_i128(void *context, ns_i128 *values, int64_t n)
     ns_sum_i128(values, n, *(MPI_Comm *)context);
 }
 
-/* Among the ranks of this machine; collective. */
-static int rank_on_node(MPI_Comm comm)
-{
-    MPI_Comm node;
-    int rank;
-    MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-    MPI_Comm_rank(node, &rank);
-    MPI_Comm_free(&node);
-    return rank;
-}
-
 ns_status ns_context_device(ns_device **out, ns_context *context, const ns_job *job)
 {
     *out = NULL;
     ns_link link = {.rank = context->rank, .n_ranks = context->n_ranks, .context = &context->comm,
                     .sum_i64 = link_sum_i64, .max_i64 = link_max_i64, .sum_i128 = link_sum_i128};
-    int on_node = ns_ranks_on_node(context->comm);
-    link.rank_on_node = rank_on_node(context->comm);
+    ns_node_place place = ns_place_on_node(context->comm);
+    int on_node = place.n_ranks;
+    link.rank_on_node = place.rank;
     int cores = ns_usable_cores();
     int64_t asked = ns_job_integer(job, "run.threads");
     int n_threads = asked > 0 ? (int)asked : cores / on_node > 0 ? cores / on_node : 1;
     omp_set_num_threads(n_threads); /* what reads and hashes outside the device takes no more either */
     ns_status status = ns_agree(ns_device_open(out, ns_job_text(job, "run.device"), n_threads, &link), context->comm);
+    if (status != NS_OK) return status;
+    ns_gpu_meter_open((*out)->use != NULL ? (*out)->use->bus : NULL);
+    status = ns_agree(ns_device_check(*out), context->comm); /* a library may have been loaded */
     if (status != NS_OK) return status;
     bool is_cpu = strcmp((*out)->name, "cpu") == 0;
     ns_log_event(NS_LOG_INFO, "device", "device=%s %s=%s threads=%d ranks_on_node=%d cores=%d%s%s%s", (*out)->name, is_cpu ? "cpu" : "gpu",

@@ -445,6 +445,31 @@ static void print_package(FILE *to, const json_t *description)
     }
 }
 
+static long long whole_of(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+/* What the last life did on a GPU; nothing where it used none. */
+static void print_gpu(FILE *to, const json_t *gpu)
+{
+    const char *kernel;
+    json_t *n;
+    if (!json_is_object(gpu)) return;
+    fprintf(to, "  gpu          %s, sums over ranks: %s\n", text_of(gpu, "name"), text_of(gpu, "sums"));
+    fprintf(to, "  copies       %lld in, %lld bytes; %lld out, %lld bytes; %lld waits\n", whole_of(gpu, "copies_in"), whole_of(gpu, "bytes_in"),
+            whole_of(gpu, "copies_out"), whole_of(gpu, "bytes_out"), whole_of(gpu, "waits"));
+    fprintf(to, "  rows         %lld in histograms, %lld parted\n", whole_of(gpu, "histogram_rows"), whole_of(gpu, "parted_rows"));
+    fprintf(to, "  launches     %lld graphs of them\n", whole_of(gpu, "graph_launches"));
+    json_object_foreach(json_object_get(gpu, "launches"), kernel, n)
+    {
+        const json_t *seconds = json_object_get(json_object_get(gpu, "kernel_s"), kernel);
+        fprintf(to, "    %-24s %10" JSON_INTEGER_FORMAT, kernel, json_integer_value(n));
+        if (seconds != NULL) fprintf(to, " %12.6f s", json_real_value(seconds));
+        fprintf(to, "\n");
+    }
+}
+
 static void print_run(FILE *to, const json_t *description)
 {
     const json_t *checkpoints = json_object_get(description, "checkpoints");
@@ -455,11 +480,7 @@ static void print_run(FILE *to, const json_t *description)
         fprintf(to, " %s", json_string_value(json_array_get(checkpoints, i)));
     if (json_array_size(checkpoints) == 0) fprintf(to, " none");
     fprintf(to, "\n  bundle       %s\n", bundle[0] != '\0' ? bundle : "not yet");
-}
-
-static long long whole_of(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
+    print_gpu(to, json_object_get(json_object_get(description, "last_life"), "gpu"));
 }
 
 static void print_sweep(FILE *to, const json_t *description)

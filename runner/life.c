@@ -45,3 +45,44 @@ ns_status ns_life_describe(json_t *life, const ns_context *context, const ns_dev
     ns_json_add(&status, life, "files", files_json(cohort));
     return status;
 }
+
+void ns_life_add_gpu(json_t *life, const ns_device *device)
+{
+    if (life == NULL || device == NULL || device->use == NULL) return;
+    const ns_device_use *use = device->use;
+    ns_status status = NS_OK;
+    double seconds = 0; /* all of them 0: not profiled */
+    json_t *gpu = json_object(), *launches = json_object(), *took = json_object();
+    for (int i = 0; i < use->n_kernels; i++) {
+        seconds += use->launches[i].seconds;
+        ns_json_add(&status, launches, use->launches[i].kernel, json_integer(use->launches[i].n));
+        ns_json_add(&status, took, use->launches[i].kernel, json_real(use->launches[i].seconds));
+    }
+    ns_json_add(&status, gpu, "name", json_string(use->gpu));
+    ns_json_add(&status, gpu, "sums", json_string(use->sums));
+    if (use->why_host[0] != '\0') ns_json_add(&status, gpu, "sums_why", json_string(use->why_host));
+    ns_json_add(&status, gpu, "launches", launches);
+    if (seconds > 0) ns_json_add(&status, gpu, "kernel_s", took);
+    else json_decref(took);
+    ns_json_add(&status, gpu, "graph_launches", json_integer(use->graph_launches));
+    ns_json_add(&status, gpu, "copies_in", json_integer(use->copies_in));
+    ns_json_add(&status, gpu, "bytes_in", json_integer(use->bytes_in));
+    ns_json_add(&status, gpu, "copies_out", json_integer(use->copies_out));
+    ns_json_add(&status, gpu, "bytes_out", json_integer(use->bytes_out));
+    ns_json_add(&status, gpu, "waits", json_integer(use->waits));
+    ns_json_add(&status, gpu, "histogram_rows", json_integer(use->histogram_rows));
+    ns_json_add(&status, gpu, "parted_rows", json_integer(use->parted_rows));
+    ns_json_add(&status, life, "gpu", gpu);
+    if (status != NS_OK) ns_error_clear(); /* the run is no worse without */
+}
+
+void ns_life_log_sums(const ns_device *device)
+{
+    const ns_device_use *use = device->use;
+    char quoted[160];
+    if (use == NULL || device->link.n_ranks == 1) return;
+    if (use->why_host[0] == '\0')
+        ns_log_event(NS_LOG_INFO, "sums", "over_ranks=%s", use->sums);
+    else
+        ns_log_event(NS_LOG_INFO, "sums", "over_ranks=%s why=%s", use->sums, ns_log_value(quoted, sizeof quoted, use->why_host));
+}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cluster/agree.h"
+#include "cluster/begin.h"
 #include "cluster/code_file.h"
 #include "cluster/launch.h"
 #include "cluster/log.h"
@@ -56,17 +57,37 @@ static bool is_cut_off(void)
     return true;
 }
 
-/* Without a launcher Open MPI would start a daemon for a single process and look for networks: 0.3 s instead of 0.03. */
-static void quiet_singleton(void)
-{
-    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
-        if (getenv(signs[i]) != NULL) return;
-    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+/* What a process alone sets for Open MPI, unless the environment says otherwise. */
+static const struct {
+    const char *name, *value;
+} alone[] = {
+    /* Without a launcher it would start a daemon and look for networks: 0.3 s instead of 0.03. */
+    {"OMPI_MCA_ess_singleton_isolated", "1"},
     /* Processes that start at one moment would share a folder in /tmp and remove it from under each other: about one start
        in sixty failed with eight loops of starts side by side. One process alone needs none. */
-    setenv("OMPI_MCA_orte_create_session_dirs", "0", 0);
-    setenv("OMPI_MCA_pml", "ob1", 0);
+    {"OMPI_MCA_orte_create_session_dirs", "0"},
+    {"OMPI_MCA_pml", "ob1"},
+    /* No need to know which cards are on the bus, nor to load OpenGL to ask for displays: 12 ms. */
+    {"HWLOC_COMPONENTS", "-linuxio"},
+    {"HWLOC_PLUGINS_PATH", "/"},
+};
+enum { N_ALONE = sizeof alone / sizeof alone[0] };
+
+/* is_set[i]: alone[i] was put into the environment, where MPI_Init reads it; take_back takes it out again, so that programs that
+   this one starts (sbatch and its jobs among them) do not inherit it. */
+static void quiet_singleton(bool is_set[N_ALONE])
+{
+    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    memset(is_set, 0, N_ALONE * sizeof *is_set);
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (getenv(signs[i]) != NULL) return;
+    for (size_t i = 0; i < N_ALONE; i++) is_set[i] = getenv(alone[i].name) == NULL && setenv(alone[i].name, alone[i].value, 0) == 0;
+}
+
+static void take_back(const bool is_set[N_ALONE])
+{
+    for (size_t i = 0; i < N_ALONE; i++)
+        if (is_set[i]) unsetenv(alone[i].name);
 }
 
 /* Help, version and the launcher need no MPI. *code is the exit code where true is returned. */
@@ -226,9 +247,12 @@ int main(int argc, char **argv)
         ns_args_destroy(&args);
         return 2;
     }
-    quiet_singleton();
+    bool is_set[N_ALONE];
+    quiet_singleton(is_set);
     int provided;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    take_back(is_set);
+    ns_begin_together();
     ns_context context = {.comm = MPI_COMM_WORLD, .args = &args, .started = started, .summary = json_object()};
     MPI_Comm_rank(context.comm, &context.rank);
     MPI_Comm_size(context.comm, &context.n_ranks);

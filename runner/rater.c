@@ -9,7 +9,6 @@
 #include "runner/training/table.h"
 
 /* Cells of one slab over all features stay near this; 65,536 rows of 256 features fill it. */
-static const int64_t SLAB_BYTES = 64 << 20;
 
 struct ns_rater {
     const ns_gbdt_model *model;
@@ -76,7 +75,7 @@ ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const n
 static int64_t slab_rows_for(const ns_gbdt_model *model)
 {
     int64_t n_cells = model->n_features + 4 * (int64_t)(model->n_outputs - 1);
-    int64_t rows = SLAB_BYTES / 4 / n_cells / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
+    int64_t rows = NS_RATER_SLAB_BYTES / 4 / n_cells / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
     return rows < NS_BLOCK_ROWS ? NS_BLOCK_ROWS : rows > NS_SLAB_ROWS ? NS_SLAB_ROWS : rows;
 }
 

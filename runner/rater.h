@@ -8,6 +8,8 @@
 
 typedef struct ns_rater ns_rater;
 
+#define NS_RATER_SLAB_BYTES (INT64_C(64) << 20) /* a slab's cells take no more */
+
 typedef enum ns_absent { NS_ABSENT_ERROR, NS_ABSENT_MISSING } ns_absent;
 
 /*

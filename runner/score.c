@@ -149,17 +149,32 @@ static ns_status look_for_published(score_run *run, bool *done)
 
 /* --- stages --- */
 
-/* Which stage bounds, into log and record. */
+/* Which stage bounds: on a GPU scoring is gathering columns on the host, copying both ways and the kernel, all at the same time. */
+static const char *bound_of(const ns_night_seconds *s, const ns_device_use *use)
+{
+    const char *bound = ns_night_bound(s);
+    if (use == NULL || strcmp(bound, "score") != 0) return bound;
+    return use->gather_s >= use->copy_s && use->gather_s >= use->score_s ? "gather" : use->copy_s >= use->score_s ? "copy" : "score";
+}
+
+/* Which stage bounds, into log and record; into the record also how the cohort was read. */
 static void note_stages(score_run *run)
 {
     const ns_night_seconds *s = &run->night.seconds;
-    ns_log_event(NS_LOG_INFO, "stages", "prepare_s=%.3f read_s=%.3f hash_s=%.3f score_s=%.3f write_s=%.3f bound=%s", s->prepare, s->read, s->hash,
-                 s->score, s->write, ns_night_bound(s));
+    const ns_device_use *use = run->device->use;
+    char on_gpu[96] = "";
+    if (use != NULL) snprintf(on_gpu, sizeof on_gpu, " gather_s=%.3f copy_s=%.3f kernel_s=%.3f", use->gather_s, use->copy_s, use->score_s);
+    ns_log_event(NS_LOG_INFO, "stages", "prepare_s=%.3f read_s=%.3f hash_s=%.3f score_s=%.3f%s write_s=%.3f bound=%s", s->prepare, s->read, s->hash,
+                 s->score, on_gpu, s->write, bound_of(s, use));
     if (run->record.life == NULL) return;
     ns_status status = NS_OK;
     ns_json_add(&status, run->record.life, "stages",
                 json_pack("{s:f, s:f, s:f, s:f, s:f, s:s}", "prepare_s", s->prepare, "read_s", s->read, "hash_s", s->hash, "score_s", s->score,
-                          "write_s", s->write, "bound", ns_night_bound(s)));
+                          "write_s", s->write, "bound", bound_of(s, use)));
+    ns_reading all = ns_cohort_reading_of_all(run->night.cohort); /* as in run.json; without stages, which overlap here */
+    ns_json_add(&status, run->record.life, "reading",
+                json_pack("{s:I,s:I,s:f,s:f}", "bytes", (json_int_t)(all.fast_bytes + all.hdf5_bytes), "stored_bytes_past_hdf5",
+                          (json_int_t)all.stored_bytes, "past_hdf5", ns_reading_share(&all), "seconds", all.seconds));
     if (status != NS_OK) ns_error_clear(); /* the night is no worse without */
 }
 
@@ -315,7 +330,7 @@ static ns_status note_use(score_run *run, ns_status status, json_t **used)
     json_t *phases = json_pack("{s:f, s:f, s:f, s:f, s:f}", "prepare", s->prepare, "read", s->read, "hash", s->hash, "score", s->score, "write", s->write);
     ns_error first = *ns_last_error();
     ns_status gathered = ns_agree(phases == NULL ? ns_fail(NS_ENOMEM, "no memory for what the night used") : NS_OK, run->context->comm);
-    if (gathered == NS_OK) gathered = ns_used_gather(used, run->context, run->job, run->device, phases);
+    if (gathered == NS_OK) gathered = ns_used_gather(used, run->context, run->job, phases);
     if (*used != NULL && run->record.life != NULL) json_object_set(run->record.life, "used", *used);
     json_decref(phases);
     if (status == NS_OK) return gathered;
@@ -329,6 +344,7 @@ static ns_status end_life(score_run *run, ns_status status)
     ns_error first = *ns_last_error();
     ns_error_clear();
     bool known = status == NS_OK || status == NS_EHELD;
+    ns_life_add_gpu(run->record.life, run->device);
     ns_status written = ns_night_record_end(&run->record, status, known ? counts_json(run) : NULL);
     if (written != NS_OK && known) return written; /* the machine failed, if only now */
     *ns_last_error() = first;

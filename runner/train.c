@@ -2,8 +2,12 @@
  * Training: run folder and lock, table, features, rounds with checkpoints, metrics, bundle. Rank 0 alone looks at the run
  * folder and tells the others; every rank takes every decision from the same global numbers.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <hdf5.h>
 
@@ -442,8 +446,9 @@ static ns_status finish(train_run *run)
     if (status == NS_OK)
         status = ns_gbdt_assemble(&model, table, run->device, run->data.forest, run->trees, ns_progress_bundle_rounds(&run->progress));
     status = ns_agree(status, context->comm);
+    bool all_rounds = ns_progress_bundle_rounds(&run->progress) == run->progress.n_rounds;
     if (status == NS_OK)
-        status = ns_training_risks(&run->data, table, model, risk);
+        status = ns_training_risks(&run->data, table, model, all_rounds ? NS_MARGINS_OF_MODEL : NS_MARGINS_OF_MORE_ROUNDS, risk);
     if (status == NS_OK && table->n_part_global[NS_PART_VALID] > 0) status = ns_table_metrics(&valid, table, risk, NS_PART_VALID);
     if (status == NS_OK && table->n_part_global[NS_PART_TEST] > 0) status = ns_table_metrics(&test, table, risk, NS_PART_TEST);
     if (status == NS_OK) status = ns_profile_of(&profile, table, &run->data, risk);
@@ -577,6 +582,7 @@ static ns_status train(train_run *run)
     if (run->already) return NS_OK;
     NS_TRY(ns_agree(write_job(run), context->comm));
     NS_TRY(ns_agree(run->device->forest->seal(run->data.forest, run->trees), context->comm));
+    ns_life_log_sums(run->device);
     NS_TRY(train_rounds(run));
     end_stage(run, "train");
     ns_watchdog_phase("finish", run->progress.n_rounds);
@@ -596,6 +602,7 @@ static ns_status end_life(train_run *run, ns_status status)
     json_object_set_new(run->folder.life, "longest_round_s", json_real(run->longest_round));
     json_object_set_new(run->folder.life, "longest_checkpoint_s", json_real(run->longest_checkpoint));
     json_object_set(run->folder.life, "stages", run->stages);
+    ns_life_add_gpu(run->folder.life, run->device);
     json_object_set_new(run->folder.life, "reading", reading_json(run));
     if (run->used != NULL) json_object_set(run->folder.life, "used", run->used);
     json_object_set_new(run->folder.life, "cache", ns_bin_cache_json(&run->data.cache));
@@ -637,13 +644,30 @@ static void summarise(train_run *run)
     free(bundle);
 }
 
+/*
+ * Columns come and go in blocks of many megabytes. By default each is given back to the system when it is freed, and taken
+ * again page by page, which costs as much as reading it; kept, it is there for the next one.
+ */
+#if defined(__GLIBC__)
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+}
+#else
+static void keep_freed_memory(void)
+{
+}
+#endif
+
 ns_status ns_verb_train(ns_context *context)
 {
+    keep_freed_memory();
     train_run run = {.context = context, .resumed_from = -1, .saved = -1, .stages = json_object(), .reading = json_object(), .stage_began = ns_seconds()};
     ns_status status = train(&run);
     if ((status == NS_OK || status == NS_ESTOPPED) && run.device != NULL) {
         ns_error first = *ns_last_error();
-        ns_status gathered = ns_used_gather(&run.used, context, run.job, run.device, run.stages);
+        ns_status gathered = ns_used_gather(&run.used, context, run.job, run.stages);
         if (status == NS_OK) status = gathered;
         else *ns_last_error() = first;
     }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cluster/agree.h"
+#include "cluster/gpu_meter.h"
 #include "cluster/log.h"
 #include "cluster/usage.h"
 #include "data/durable.h"
@@ -23,13 +24,16 @@ static json_t *spread_json(const ns_spread *spread)
     return json_pack("{s:f, s:f, s:f}", "least", spread->least, "median", spread->median, "most", spread->most);
 }
 
-static void log_used(double wall, const ns_spread *spread)
+static void log_used(double wall, const ns_spread *spread, const ns_gpu_meters *gpus)
 {
-    ns_log_event(NS_LOG_INFO, "used", "wall_s=%.3f cpu_s=%.3f peak_mb=%.0f read_mb=%.0f sent_mb=%.1f waiting=%.3f of=\"the most of any rank\"", wall,
-                 spread[CPU].most, spread[PEAK].most / 1e6, spread[READ].most / 1e6, spread[SENT].most / 1e6, spread[WAITING].most);
+    char busy[64] = "", energy[64] = "";
+    if (gpus->has_utilisation) snprintf(busy, sizeof busy, " gpu_utilization=%.2f", gpus->utilisation.most);
+    if (gpus->has_energy) snprintf(energy, sizeof energy, " gpu_energy_kj=%.3f", gpus->energy_j / 1e3);
+    ns_log_event(NS_LOG_INFO, "used", "wall_s=%.3f cpu_s=%.3f peak_mb=%.0f read_mb=%.0f sent_mb=%.1f waiting=%.3f%s%s of=\"the most of any rank\"", wall,
+                 spread[CPU].most, spread[PEAK].most / 1e6, spread[READ].most / 1e6, spread[SENT].most / 1e6, spread[WAITING].most, busy, energy);
 }
 
-static ns_status describe(json_t *used, double wall, const ns_spread *spread, json_t *phases, int n_gpus, const ns_job *job)
+static ns_status describe(json_t *used, double wall, const ns_spread *spread, json_t *phases, const ns_gpu_meters *gpus, const ns_job *job)
 {
     ns_status status = NS_OK;
     const char *name;
@@ -40,15 +44,17 @@ static ns_status describe(json_t *used, double wall, const ns_spread *spread, js
     /* jansson's iteration keeps the order of insertion. */
     json_object_foreach(phases, name, value) ns_json_add(&status, by_phase, name, spread_json(&spread[i++]));
     ns_json_add(&status, used, "phases", by_phase);
-    double gpu_hours = n_gpus * wall / 3600;
-    ns_json_add(&status, used, "gpus", json_integer(n_gpus));
+    double gpu_hours = gpus->n_gpus * wall / 3600;
+    ns_json_add(&status, used, "gpus", json_integer(gpus->n_gpus));
     ns_json_add(&status, used, "gpu_hours", json_real(gpu_hours));
+    if (gpus->has_utilisation) ns_json_add(&status, used, "gpu_utilization", spread_json(&gpus->utilisation));
+    if (gpus->has_energy) ns_json_add(&status, used, "gpu_energy_j", json_real(gpus->energy_j));
     if (ns_job_has(job, "run.cost_per_gpu_hour"))
         ns_json_add(&status, used, "cost", json_real(gpu_hours * ns_job_number(job, "run.cost_per_gpu_hour")));
     return status;
 }
 
-ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job *job, const ns_device *device, json_t *phases)
+ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job *job, json_t *phases)
 {
     int n = N_FIGURES + (int)json_object_size(phases);
     double wall = ns_seconds() - context->started, *mine = calloc((size_t)n, sizeof *mine);
@@ -67,12 +73,12 @@ ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job 
         json_object_foreach(phases, name, value) mine[i++] = json_real_value(value);
         status = ns_usage_spread(mine, n, spread, context->comm);
     }
-    /* Ranks that share a GPU count it once. */
-    int n_gpus = strcmp(device->name, "cuda") == 0 ? context->n_ranks : 0;
+    ns_gpu_meters gpus;
+    if (status == NS_OK) status = ns_gpu_meters_gather(&gpus, context->comm);
     if (status == NS_OK && context->rank == 0) {
         *used = json_object();
-        status = describe(*used, wall, spread, phases, n_gpus, job);
-        log_used(wall, spread);
+        status = describe(*used, wall, spread, phases, &gpus, job);
+        log_used(wall, spread, &gpus);
     }
     free(mine);
     free(spread);
@@ -156,6 +162,10 @@ char *ns_used_prometheus(const json_t *used, const char *name, const char *verb,
     json_object_foreach(json_object_get(used, "phases"), phase, spread)
         put_value(to, "phase_seconds", name, verb, "phase", phase, number(spread, "most"));
     put_one(to, name, verb, "gpu_hours", "Wall time of all GPUs in hours", number(used, "gpu_hours"));
+    const json_t *busy = json_object_get(used, "gpu_utilization"), *energy = json_object_get(used, "gpu_energy_j");
+    if (busy != NULL) put_head(to, "gpu_utilization_ratio", "Share of the time that a GPU ran kernels");
+    for (int i = 0; busy != NULL && i < 3; i++) put_value(to, "gpu_utilization_ratio", name, verb, "gpu", of[i], number(busy, of[i]));
+    if (energy != NULL) put_one(to, name, verb, "gpu_energy_joules", "Energy that the GPUs took", json_number_value(energy));
     if (json_object_get(used, "cost") != NULL) put_one(to, name, verb, "cost", "gpu_hours at run.cost_per_gpu_hour", number(used, "cost"));
     if (fclose(to) == 0) return text;
     free(text);

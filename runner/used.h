@@ -5,13 +5,13 @@
  *
  * "used" in run.json or night.json: wall_s; and as {least, median, most} of the ranks cpu_s, waiting_share (of the wall time, in
  * reductions and agreements: others are late, or the network is slow), peak_bytes, read_bytes (system calls, from disk or file
- * cache), sent_bytes (to reductions, cluster/README.md), and in phases the seconds of each; gpus, gpu_hours (wall time of all GPUs),
- * and cost where run.cost_per_gpu_hour is given.
+ * cache), sent_bytes (to reductions, cluster/README.md), and in phases the seconds of each; gpus (ranks that share one count it once),
+ * gpu_hours (wall time of all GPUs), where NVML is there gpu_utilization (of a GPU, 0 to 1) and gpu_energy_j (of all GPUs;
+ * cluster/gpu_meter.h), and cost where run.cost_per_gpu_hour is given.
  */
 #include <jansson.h>
 
 #include "jobs/job.h"
-#include "kernels/device.h"
 #include "runner/context.h"
 
 /*
@@ -20,7 +20,7 @@
  *   phases  in   {name: seconds} of this rank, the same names in the same order on all ranks
  * Also logs event=used. Collective. NS_ENOMEM.
  */
-ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job *job, const ns_device *device, json_t *phases);
+ns_status ns_used_gather(json_t **used, const ns_context *context, const ns_job *job, json_t *phases);
 
 /*
  * Writes run.prometheus_dir/nightshift_NAME_VERB.prom by rename, in Prometheus's text format 0.0.4 as node_exporter's textfile

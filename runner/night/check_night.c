@@ -125,7 +125,10 @@ static void check_cohort(night_check *check)
         settled(check, ns_night_job_rows(&check->plan, n_rows));
         fprintf(context->text, "  night     %lld rows in %d files\n", (long long)n_rows, ns_cohort_n_files(check->night.cohort));
         if (json_array_size(missing) > 0) fprintf(context->text, "  absent    %zu columns of the model count as missing\n", json_array_size(missing));
+        int64_t memory = ns_night_memory((n_rows + context->n_ranks - 1) / context->n_ranks);
+        fprintf(context->text, "  memory    %lld MiB for each rank of the night\n", (long long)(memory >> 20));
         json_object_set_new(check->summary, "rows", json_integer(n_rows));
+        json_object_set_new(check->summary, "memory_bytes_per_rank", json_integer(memory));
         json_object_set_new(check->summary, "missing_columns", missing);
     }
     ns_texts_destroy(&files);

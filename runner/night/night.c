@@ -135,6 +135,11 @@ const char *ns_night_bound(const ns_night_seconds *seconds)
     return names[most];
 }
 
+int64_t ns_night_memory(int64_t n_rows)
+{
+    return 2 * NS_RATER_SLAB_BYTES + 24 * n_rows;
+}
+
 void ns_night_close(ns_night *night)
 {
     ns_rater_destroy(&night->rater);

@@ -96,4 +96,11 @@ const int64_t *ns_night_unknown(const ns_night *night, int32_t feature);
 const char *ns_night_bound(const ns_night_seconds *seconds);
 
 void ns_night_close(ns_night *night);
+
+/*
+ * What a rank of a night takes beside the libraries and the model: two slabs, one on its way out, and for each of its rows the bits
+ * and the hash of the id. Measured: 95 MB in all for 400,000 rows of 200 columns, 48 MB for 3,000,000 rows of 5. Pure.
+ *   n_rows  in  of this rank
+ */
+int64_t ns_night_memory(int64_t n_rows);
 #endif

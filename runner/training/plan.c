@@ -73,7 +73,7 @@ ns_memory_plan ns_plan_memory(const ns_table *table, const ns_forest_settings *s
     int64_t mine = (n_rows + context->n_ranks - 1) / context->n_ranks;
     ns_memory_plan plan = {.needed = ns_training_data_memory(table, settings, mine, n_rows), .from = asked > 0 ? "run.memory" : "this machine"};
     int64_t on_node = asked > 0 ? asked : ns_available_memory();
-    int64_t most[2] = {plan.needed, -(on_node / ns_ranks_on_node(context->comm))};
+    int64_t most[2] = {plan.needed, -(on_node / ns_place_on_node(context->comm).n_ranks)};
     ns_max_i64(most, 2, context->comm);
     plan.needed = most[0];
     plan.available = -most[1];

@@ -179,11 +179,14 @@ static void processes(void **state)
     assert_false(ns_process_start(&theirs, -1));
 }
 
-static void ranks_on_node(void **state)
+static void place_on_node(void **state)
 {
     (void)state;
-    assert_int_equal(ns_ranks_on_node(MPI_COMM_WORLD), n_ranks); /* tests run on one machine */
-    assert_int_equal(ns_ranks_on_node(MPI_COMM_SELF), 1);
+    ns_node_place place = ns_place_on_node(MPI_COMM_WORLD), alone = ns_place_on_node(MPI_COMM_SELF);
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    assert_true(place.n_ranks == n_ranks && place.rank == rank); /* tests run on one machine */
+    assert_true(alone.n_ranks == 1 && alone.rank == 0);
 }
 
 int main(int argc, char **argv)
@@ -198,7 +201,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory),
         cmocka_unit_test(names),
         cmocka_unit_test(processes),
-        cmocka_unit_test(ranks_on_node),
+        cmocka_unit_test(place_on_node),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     MPI_Finalize();

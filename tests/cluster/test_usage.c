@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cluster/agree.h"
 #include "cluster/reduce.h"
 #include "cluster/usage.h"
 
@@ -24,6 +25,25 @@ static void counts_what_is_sent(void **state)
     assert_true(after.sent_bytes - before.sent_bytes == 100 * 8 + 8 + 3 * 16);
     assert_true(after.waiting_s > before.waiting_s);
     assert_true(after.cpu_s >= before.cpu_s && after.cpu_s > 0);
+}
+
+/* Whoever is there first waits for rank 0, in every kind of meeting. */
+static void counts_what_is_waited(void **state)
+{
+    (void)state;
+    enum { LATE_MS = 200, KINDS = 3 };
+    ns_usage before = ns_usage_now();
+    int64_t value = 1;
+    for (int kind = 0; kind < KINDS; kind++) {
+        MPI_Barrier(MPI_COMM_WORLD);
+        if (rank == 0) usleep(LATE_MS * 1000);
+        if (kind == 0) ns_sum_i64(&value, 1, MPI_COMM_WORLD);
+        else if (kind == 1) MPI_Bcast(&value, 1, MPI_INT64_T, 0, MPI_COMM_WORLD);
+        else assert_int_equal(ns_agree(NS_OK, MPI_COMM_WORLD), NS_OK);
+    }
+    double waited = ns_usage_now().waiting_s - before.waiting_s;
+    if (rank > 0) assert_true(waited > 0.9e-3 * KINDS * LATE_MS);
+    else if (n_ranks == 1) assert_true(waited < 0.5e-3 * KINDS * LATE_MS); /* its own sleep is none */
 }
 
 static void knows_its_peak(void **state)
@@ -74,6 +94,7 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &n_ranks);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_what_is_sent),
+        cmocka_unit_test(counts_what_is_waited),
         cmocka_unit_test(knows_its_peak),
         cmocka_unit_test(counts_what_is_read),
         cmocka_unit_test(spreads),

@@ -136,6 +136,9 @@ static void test_held(void **state)
     const json_t *life = json_array_get(json_object_get(record, "lives"), 0);
     assert_string_equal(json_string_value(json_object_get(life, "status")), "held");
     assert_int_equal(json_integer_value(json_object_get(json_object_get(life, "counts"), "id_duplicate")), 40);
+    const json_t *reading = json_object_get(life, "reading");
+    assert_true(json_integer_value(json_object_get(reading, "bytes")) >= ROWS * 8);
+    assert_true(json_real_value(json_object_get(reading, "past_hdf5")) == 1.0);
     json_decref(record);
     night_extract("2026-11-03", 3, ROWS, 0);
     night_score(0, "", "--as-of 2026-11-03");

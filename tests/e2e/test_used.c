@@ -76,6 +76,42 @@ static void is_told_everywhere(void **state)
     check_prometheus("prom/nightshift_used_score.prom", "nightshift_phase_seconds{job_name=\"used\",verb=\"score\",phase=\"read\"} ");
 }
 
+/* On simulated GPUs, with an NVML that is not real: two ranks on two, two on one, and none where there is no NVML. */
+static void gpus_tell_what_they_did(void **state)
+{
+    (void)state;
+    if (USED_CUDA_HOST[0] == '\0') skip(); /* no C++ compiler, or another processor */
+    setenv("NIGHTSHIFT_CUDA", USED_CUDA_HOST, 1);
+    static const struct {
+        const char *devices, *nvml;
+        int n_gpus;
+        double energy;
+    } cases[] = {{"2", USED_FAKE_NVML, 2, 2}, {"1", USED_FAKE_NVML, 1, 1}, {"1", "/nowhere.so", 1, -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setenv("NIGHTSHIFT_CUDA_DEVICES", cases[i].devices, 1);
+        setenv("NIGHTSHIFT_NVML", cases[i].nvml, 1);
+        drive_result trained = drive_ranks(2, "train job.yaml --restart --set run.device=cuda --set run.out=gpu --set model.rounds=1 --set model.max_leaves=4");
+        if (trained.code != 0) fail_msg("%s", trained.err);
+        bool told = strstr(trained.err, " gpu_utilization=0.") != NULL && strstr(trained.err, " gpu_energy_kj=") != NULL;
+        assert_int_equal(told, cases[i].energy >= 0);
+        drive_free(&trained);
+        json_t *document = json_load_file("gpu/run.json", 0, NULL);
+        const json_t *used = json_object_get(json_array_get(json_object_get(document, "lives"), 0), "used");
+        const json_t *busy = json_object_get(used, "gpu_utilization"), *energy = json_object_get(used, "gpu_energy_j");
+        double hours = json_real_value(json_object_get(used, "gpu_hours")), wall = json_real_value(json_object_get(used, "wall_s"));
+        assert_int_equal(json_integer_value(json_object_get(used, "gpus")), cases[i].n_gpus);
+        assert_true(hours > 0 && hours == cases[i].n_gpus * wall / 3600);
+        assert_true(json_real_value(json_object_get(used, "cost")) == hours * 2.5);
+        if (cases[i].energy < 0) assert_true(busy == NULL && energy == NULL); /* not 0: nobody knows */
+        else assert_true(json_real_value(energy) == cases[i].energy && json_real_value(json_object_get(busy, "least")) >= 0.4);
+        json_decref(document);
+    }
+    unsetenv("NIGHTSHIFT_CUDA");
+    unsetenv("NIGHTSHIFT_CUDA_DEVICES");
+    unsetenv("NIGHTSHIFT_NVML");
+    check_prometheus("prom/nightshift_used_train.prom", "nightshift_gpu_hours{job_name=\"used\",verb=\"train\"} ");
+}
+
 /* The figures are worth less than the run. */
 static void a_folder_that_is_not_there_is_a_warning(void **state)
 {
@@ -91,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_told_everywhere),
+        cmocka_unit_test(gpus_tell_what_they_did),
         cmocka_unit_test(a_folder_that_is_not_there_is_a_warning),
     };
     return cmocka_run_group_tests(tests, enter, leave);

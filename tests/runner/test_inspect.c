@@ -221,6 +221,22 @@ static void a_run_is_described(void **state)
     check_description("run", ended, "readmission-30d");
 }
 
+/* What the last life did on a GPU. */
+static void a_run_on_a_gpu_tells_its_launches(void **state)
+{
+    (void)state;
+#define ON_GPU                                                                                                               \
+    "{\"life\": \"cc\", \"gpu\": {\"name\": \"a GPU\", \"sums\": \"nccl\", \"launches\": {\"choose\": 37, \"advance\": 8}, "        \
+    "\"kernel_s\": {\"choose\": 0.25, \"advance\": 0.5}, \"graph_launches\": 28, \"copies_in\": 5, \"bytes_in\": 600, "            \
+    "\"copies_out\": 70, \"bytes_out\": 8000, \"waits\": 9, \"histogram_rows\": 110, \"parted_rows\": 120}}"
+    static const char lives[] = "{\"kind\": \"run\", \"format\": 1, \"lives\": [{\"life\": \"bb\"}, " ON_GPU "]}";
+    static const char want[] = "{\"kind\": \"run\", \"n_rows\": null, \"columns\": null, \"name\": null, \"lives\": 2, \"last_life\": " ON_GPU
+                               ", \"checkpoints\": [], \"bundle_id\": null}";
+    make_folder("on-gpu");
+    write_text("on-gpu/run.json", lives, sizeof lives - 1);
+    check_description("on-gpu", want, "a GPU, sums over ranks: nccl;5 in, 600 bytes; 70 out, 8000 bytes; 9 waits;110 in histograms, 120 parted;28 graphs;37     0.250000 s;advance");
+}
+
 static void foreign_paths_are_named(void **state)
 {
     (void)state;
@@ -284,7 +300,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_score_file_is_described),
         cmocka_unit_test(a_bundle_is_described),
         cmocka_unit_test(a_checkpoint_is_described),
-        cmocka_unit_test(a_run_is_described),
+        cmocka_unit_test(a_run_is_described), cmocka_unit_test(a_run_on_a_gpu_tells_its_launches),
         cmocka_unit_test(foreign_paths_are_named),
         cmocka_unit_test(torn_and_foreign_hdf5_files_are_refused),
     };

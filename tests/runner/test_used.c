@@ -43,6 +43,8 @@ static void every_line_has_its_form(void **state)
     (void)state;
     json_t *used = some_use();
     json_object_set_new(used, "cost", json_real(1.5));
+    json_object_set_new(used, "gpu_utilization", spread(0.1, 0.5, 0.9));
+    json_object_set_new(used, "gpu_energy_j", json_real(1234.5));
     char *text = ns_used_prometheus(used, "a", "score", 0, 1), *rest = text, help[100] = "", type[100] = "";
     assert_non_null(text);
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
