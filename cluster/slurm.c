@@ -54,8 +54,12 @@ ns_status ns_slurm_submit(int64_t *id, const char *script_path, const char *depe
         ns_error first = *ns_last_error();
         if (status != NS_EINVAL) return status;
         ns_error_clear();
-        const char *why = first.message, *prefix = "sbatch: ";
-        if (strncmp(why, prefix, strlen(prefix)) == 0) why += strlen(prefix);
+        static const char *const prefixes[] = {"sbatch: ", "error: ", "Batch job submission failed: "};
+        const char *why = first.message;
+        for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+            if (strncmp(why, prefixes[i], strlen(prefixes[i])) == 0) why += strlen(prefixes[i]);
+        if (strstr(why, "timed out") != NULL)
+            return ns_fail(NS_EUNAVAILABLE, "sbatch: %.1200s; the job may be in the queue all the same: look with squeue before submitting again", why);
         return ns_fail(NS_EINVAL, "sbatch refused the job: %.1200s", why);
     }
     *id = strtoll(answer, NULL, 10); /* "12" or "12;cluster" */
@@ -89,6 +93,22 @@ ns_status ns_slurm_queue(void (*found)(void *to, int64_t id, const char *state),
     }
     free(answer);
     return NS_OK;
+}
+
+int64_t ns_slurm_most_members(void)
+{
+    static const char *const words[] = {"scontrol", "show", "config", NULL};
+    char *answer, *at;
+    int64_t size = 0;
+    if (ns_ask(&answer, words, PATIENCE_S) != NS_OK) {
+        ns_error_clear();
+        return INT64_MAX;
+    }
+    at = strstr(answer, "MaxArraySize"); /* "MaxArraySize            = 1001" */
+    if (at != NULL) at = strchr(at, '=');
+    if (at != NULL) size = strtoll(at + 1, NULL, 10);
+    free(answer);
+    return size > 0 ? size - 1 : INT64_MAX;
 }
 
 bool ns_slurm_look(ns_slurm_nodes *out, const char *partition)

@@ -4,9 +4,10 @@
  * Slurm as a submission sees it: a batch script, sbatch, squeue, sinfo, scancel. All calls are local; one process makes them.
  *
  * A batch script runs one verb under a launcher and ends with the program's own code. Rank 0 leaves that code in a file, since
- * srun --kill-on-bad-exit may kill a rank that is on its way out and would then tell of that. 75 and 76, which is also what the death
- * of a rank by KILL means, or by a request to stop that came before it listened, go back into the queue, at most max_requeues times;
- * nothing else does.
+ * srun --kill-on-bad-exit may kill a rank that is on its way out and would then tell of that. These go back into the queue, at most
+ * max_requeues times: 75; 76, which is also what the death of a rank by KILL means, or by a request to stop that came before it
+ * listened; and a job's first crash of a rank (132, 134, 135, 136, 139: the launcher's code stands), since memory, libraries and file
+ * systems fail once and not again. Nothing else does.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,6 +60,9 @@ ns_status ns_slurm_queue(void (*found)(void *to, int64_t id, const char *state),
 typedef struct ns_slurm_nodes {
     int64_t n_nodes, cpus, memory_bytes; /* of the smallest node */
 } ns_slurm_nodes;
+
+/* Members that a job array may have: MaxArraySize - 1. INT64_MAX where Slurm is not there or does not tell. */
+int64_t ns_slurm_most_members(void);
 
 /* What the nodes of a partition (NULL: the default one) have. False: Slurm is not there or says nothing. */
 bool ns_slurm_look(ns_slurm_nodes *out, const char *partition);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/begin.h"
 #include "cluster/code_file.h"
 #include "cluster/slurm.h"
 
@@ -90,28 +91,36 @@ static void put_launch(FILE *to, const ns_slurm_job *job)
 static const char before[] =
     "# A signal to the job is for the program, which saves and ends; this script waits for it.\n"
     "trap : HUP INT TERM USR1 USR2\n"
-    "rm -f \"$code_file\"\n";
+    "rm -f \"$code_file\"\n"
+    "# Fences of PMIx that carry no data let each node pass alone on steps of fewer nodes than TreeWidth; those along a ring wait for all.\n"
+    "export " NS_PMIX_FENCE_VARIABLE "=" NS_PMIX_FENCE_RING "\n";
 
 static const char after[] =
     "code=$?\n"
     "# The ranks' own code, where they came to leave it: the launcher may tell how it ended one that was on its way out.\n"
-    "if [ -s \"$code_file\" ]; then code=$(cat \"$code_file\"); fi\n"
+    "if [ -s \"$code_file\" ]; then read -r code <\"$code_file\"; fi\n"
     "rm -rf \"$code_file\" \"$code_file\".late.* # of ranks that were looked for\n"
-    "# A rank was killed, or told to stop before it could listen. One that crashed by itself would do so again.\n"
+    "# A rank was killed, or told to stop before it could listen.\n"
     "case $code in 129 | 130 | 137 | 138 | 140 | 143) code=76 ;; esac\n"
     "if [ \"$code\" -eq 126 ] || [ \"$code\" -eq 127 ]; then code=2; fi # no launcher, no program\n"
     "restarts=${SLURM_RESTART_COUNT:-0}\n"
     "note() { echo \"ts=$(date -u +%Y-%m-%dT%H:%M:%SZ) level=$1 event=$2 exit=$code restarts=$restarts most=$most\" >&2; }\n"
+    "again=no\n"
     "case $code in\n"
-    "75 | 76)\n"
-    "    if [ \"$restarts\" -lt \"$most\" ]; then\n"
-    "        note info requeue\n"
-    "        # Where Slurm has put the job back by itself (preemption, scontrol), it says so here.\n"
-    "        scontrol requeue \"$SLURM_JOB_ID\" || :\n"
-    "    else\n"
-    "        note warn given_up\n"
-    "    fi ;;\n"
+    "75 | 76) again=yes ;;\n"
+    "132 | 134 | 135 | 136 | 139) # A rank crashed. Memory, libraries and file systems fail once; what crashes twice would a third time.\n"
+    "    again=yes\n"
+    "    if [ -e \"$code_file.crashed\" ]; then most=0; fi\n"
+    "    : >\"$code_file.crashed\" ;;\n"
     "esac\n"
+    "if [ $again = yes ] && [ \"$restarts\" -lt \"$most\" ]; then\n"
+    "    note info requeue\n"
+    "    # Where Slurm has put the job back by itself (preemption, scontrol), it says so here.\n"
+    "    scontrol requeue \"$SLURM_JOB_ID\" || :\n"
+    "else\n"
+    "    if [ $again = yes ]; then note warn given_up; fi\n"
+    "    rm -f \"$code_file.crashed\"\n"
+    "fi\n"
     "exit \"$code\"\n";
 
 static ns_status check_texts(const ns_slurm_job *job)

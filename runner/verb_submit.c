@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "cluster/agree.h"
 #include "cluster/log.h"
@@ -92,6 +93,10 @@ static ns_status choose_verbs(submit_run *run)
         run->verbs[run->n_verbs++] = NS_SUBMIT_GATHER;
         ns_sweep_plan plan;
         ns_status status = ns_sweep_plan_make(&plan, run->job);
+        int64_t most = status == NS_OK ? ns_slurm_most_members() : INT64_MAX;
+        if (plan.n_members > most)
+            status = ns_fail(NS_EINVAL, "sweep: has %" PRId64 " members, and a job array of this Slurm at most %" PRId64 " (MaxArraySize): fewer settings, seeds or folds, "
+                             "or 'nightshift sweep' within a job of your own, which runs them one after another", plan.n_members, most);
         snprintf(run->array, sizeof run->array, "1-%" PRId64, plan.n_members);
         ns_sweep_plan_forget(&plan);
         return status;
@@ -138,7 +143,8 @@ static ns_status make_script(submit_run *run, ns_submit_verb verb, char **script
     char file[24], title[160];
     int n = 0;
     ns_submit_plan plan;
-    NS_TRY(ns_submit_plan_of(&plan, verb, job, run->submission.run, run->context));
+    const ns_submit_of of = {.job = job, .run = run->submission.run, .as_of = run->as_of[0] != '\0' ? run->as_of : NULL};
+    NS_TRY(ns_submit_plan_of(&plan, verb, &of, run->context));
     bool sweeps = verb == NS_SUBMIT_SWEEP || verb == NS_SUBMIT_GATHER;
     words[n++] = run->submission.program;
     words[n++] = sweeps ? "sweep" : verb_name;
@@ -262,6 +268,19 @@ static ns_status queue_all(submit_run *run)
     return status;
 }
 
+/* Nodes that do not see the run folder cannot even write down why a job failed. */
+static void warn_of_own_folder(const submit_run *run)
+{
+    enum { TMPFS = 0x01021994 }; /* linux/magic.h */
+    const char *path = run->submission.run;
+    struct statfs info;
+    bool is_memory = statfs(path, &info) == 0 && info.f_type == TMPFS;
+    if (!is_memory && strncmp(path, "/tmp/", 5) != 0 && strncmp(path, "/var/tmp/", 9) != 0) return;
+    char quoted[4200];
+    ns_log_event(NS_LOG_WARN, "own_folder", "run=%s hint=\"the nodes must see it under this path, and this looks like a folder of this machine alone\"",
+                 ns_log_value(quoted, sizeof quoted, path));
+}
+
 /* --- nightly --- */
 
 /* The words of the line: this command's own, with the job's absolute path, and a date that the night itself gives. */
@@ -352,6 +371,7 @@ static ns_status submit(submit_run *run)
         return status;
     }
     if (!dry) NS_TRY(queue_all(run));
+    if (!dry) warn_of_own_folder(run);
     summarise(run, dry);
     return NS_OK;
 }

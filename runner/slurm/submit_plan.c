@@ -6,13 +6,15 @@
 
 #include "cluster/log.h"
 #include "runner/models/gbdt.h"
+#include "runner/night/night.h"
+#include "runner/night/night_job.h"
 #include "runner/training/plan.h"
 #include "runner/run_folder.h"
 #include "runner/training/table.h"
 #include "runner/training/training_data.h"
 
 static const int64_t RANK_BASE = INT64_C(256) << 20;  /* MPI, HDF5, threads' stacks */
-static const int64_t SLAB_BASE = INT64_C(1024) << 20; /* slabs of rows, chunks being decoded, ids, the score file */
+static const int64_t UNKNOWN_NIGHT = INT64_C(1024) << 20; /* 39 million rows on a rank */
 enum { LEAST_LEAD_S = 60, MOST_NODES_TRIED = 4096 };
 
 const char *ns_submit_verb_name(ns_submit_verb verb)
@@ -26,22 +28,54 @@ typedef struct need {
     ns_submit_verb verb;
     ns_table table;
     ns_forest_settings settings;
-    int64_t n_rows;
+    int64_t n_rows; /* -1: not known (a night's) */
 } need;
 
 static int64_t rank_bytes(const need *n, int64_t n_ranks)
 {
     int64_t mine = (n->n_rows + n_ranks - 1) / n_ranks;
     if (n->verb == NS_SUBMIT_GATHER) return RANK_BASE;
-    if (n->verb == NS_SUBMIT_SCORE) return SLAB_BASE;
-    if (n->verb == NS_SUBMIT_EVALUATE) return SLAB_BASE + 64 * mine;
-    int64_t bytes = ns_training_data_memory(&n->table, &n->settings, mine, n->n_rows);
+    int64_t bytes = UNKNOWN_NIGHT;
+    if (n->verb == NS_SUBMIT_EVALUATE) bytes = ns_night_memory(mine) + 64 * mine; /* risks, labels, and what the metrics sort */
+    else if (n->verb != NS_SUBMIT_SCORE) bytes = ns_training_data_memory(&n->table, &n->settings, mine, n->n_rows);
+    else if (n->n_rows >= 0) bytes = ns_night_memory(mine);
     return RANK_BASE + bytes + bytes / 10;
 }
 
-static ns_status open_need(need *n, const ns_job *job, ns_context *context)
+/* Rows of some files, which are given back; -1 where they cannot be read. */
+static int64_t rows_of(ns_status expanded, ns_texts *files, const ns_job *job, ns_context *context)
 {
-    if (n->verb == NS_SUBMIT_SCORE || n->verb == NS_SUBMIT_GATHER) return NS_OK;
+    ns_cohort *cohort = NULL;
+    ns_layout layout = strcmp(ns_job_text(job, "data.layout"), "matrix") == 0 ? NS_LAYOUT_MATRIX : NS_LAYOUT_COLUMNS;
+    ns_status status = expanded == NS_OK ? ns_cohort_open(&cohort, files, layout, context->comm) : expanded;
+    int64_t n = status == NS_OK ? ns_cohort_n_rows(cohort) : -1;
+    if (status != NS_OK) ns_error_clear(); /* the night itself says what it lacks, when its time has come */
+    ns_cohort_close(&cohort);
+    ns_texts_destroy(files);
+    return n;
+}
+
+static int64_t rows_of_night(const ns_submit_of *of, ns_context *context)
+{
+    ns_night_job night = {0};
+    ns_texts files = {0}, trained = {0};
+    const char *const *patterns;
+    ns_status status = ns_night_job_open(&night, of->job, of->as_of);
+    if (status == NS_OK) status = ns_night_job_files(&files, &night);
+    int64_t n = rows_of(status, &files, of->job, context), n_patterns = ns_job_list(of->job, "data.cohort", &patterns);
+    if (n < 0 && n_patterns > 0) n = rows_of(ns_cohort_expand(&trained, patterns, n_patterns, "data.cohort"), &trained, of->job, context);
+    ns_night_job_close(&night);
+    return n;
+}
+
+static ns_status open_need(need *n, const ns_submit_of *of, ns_context *context)
+{
+    const ns_job *job = of->job;
+    if (n->verb == NS_SUBMIT_GATHER) return NS_OK;
+    if (n->verb == NS_SUBMIT_SCORE) {
+        n->n_rows = rows_of_night(of, context);
+        return NS_OK;
+    }
     bool trains = n->verb != NS_SUBMIT_EVALUATE, own = trains || !ns_job_has(job, "evaluate.cohort");
     if (trains) NS_TRY(ns_plan_train_options(job));
     NS_TRY(ns_table_open(&n->table, job, own ? "data.cohort" : "evaluate.cohort", trains ? NS_TABLE_TRAIN : NS_TABLE_EVALUATE, context->comm));
@@ -105,8 +139,9 @@ static ns_status choose_lead(ns_submit_plan *plan, const ns_job *job, const char
     return NS_OK;
 }
 
-ns_status ns_submit_plan_of(ns_submit_plan *out, ns_submit_verb verb, const ns_job *job, const char *run, ns_context *context)
+ns_status ns_submit_plan_of(ns_submit_plan *out, ns_submit_verb verb, const ns_submit_of *of, ns_context *context)
 {
+    const ns_job *job = of->job;
     ns_slurm_nodes nodes;
     memset(out, 0, sizeof *out);
     ns_slurm_look(&nodes, ns_job_text(job, "slurm.partition"));
@@ -118,10 +153,10 @@ ns_status ns_submit_plan_of(ns_submit_plan *out, ns_submit_verb verb, const ns_j
     if (ns_job_has(job, "slurm.cpus_per_task")) out->cpus_per_task = (int)ns_job_integer(job, "slurm.cpus_per_task");
     if (nodes.n_nodes > 0 && out->cpus_per_task == 0) out->cpus_per_task = 1;
     need n = {.verb = verb};
-    ns_status status = open_need(&n, job, context);
+    ns_status status = open_need(&n, of, context);
     if (verb == NS_SUBMIT_GATHER) *out = (ns_submit_plan){.n_nodes = 1, .tasks_per_node = 1, .memory_bytes = rank_bytes(&n, 1)};
     else if (status == NS_OK) status = choose_nodes(out, &n, job, &nodes);
     ns_table_close(&n.table);
-    if (status == NS_OK) status = choose_lead(out, job, run);
+    if (status == NS_OK) status = choose_lead(out, job, of->run);
     return status;
 }

@@ -15,16 +15,23 @@ typedef struct ns_submit_plan {
     int lead_s;
 } ns_submit_plan;
 
+/* What is planned for. */
+typedef struct ns_submit_of {
+    const ns_job *job;
+    const char *run;   /* the run folder */
+    const char *as_of; /* of the night; NULL: none */
+} ns_submit_of;
+
 /*
  * Ranks on a node: slurm.tasks_per_node, else one for each GPU, else one. CPUs of a rank: slurm.cpus_per_task, else run.threads, else
  * its share of the partition's smallest node. Nodes: slurm.nodes, else the fewest on which the plan of `check` fits into the memory
- * of that node. Memory: slurm.memory, else what the plan needs and a tenth, and RANK_BASE for each rank; evaluating and scoring work
- * in slabs, and take SLAB_BASE for each rank, evaluating 64 bytes for each row of the rank besides. Where sinfo tells nothing: one node.
+ * of that node. Memory: slurm.memory, else what the plan needs and a tenth, and RANK_BASE for each rank. A night is planned by the rows
+ * of its cohort where that is there already, else by those of data.cohort, and takes UNKNOWN_NIGHT where neither can be seen from here.
+ * Where sinfo tells nothing: one node.
  * Lead: slurm.signal_lead, else 60 s and twice the longest round and checkpoint that earlier lives of the run measured.
- *   run  in  the run folder
  * A member of a sweep is as a training; gathering is one process.
- * Opens the cohort of the verb (not for scoring, whose night may be to come). Collective over one rank.
+ * Opens the cohort of the verb. Collective over one rank.
  * NS_EINVAL: it fits nowhere, no such time. NS_EFORMAT: the cohort. NS_ENOMEM.
  */
-ns_status ns_submit_plan_of(ns_submit_plan *out, ns_submit_verb verb, const ns_job *job, const char *run, ns_context *context);
+ns_status ns_submit_plan_of(ns_submit_plan *out, ns_submit_verb verb, const ns_submit_of *of, ns_context *context);
 #endif

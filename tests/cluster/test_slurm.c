@@ -152,7 +152,12 @@ static void test_codes(void **state)
         {"sh -c 'exit 137'", "0", 76, true},
         {"sh -c 'kill -9 $$'", "0", 76, true},
         {"sh -c 'kill -USR2 $$'", "0", 76, true}, /* the request came before the program listened */
-        {"sh -c 'exit 139'", "0", 139, false}, /* it would crash again */
+        {"sh -c 'exit 139'", "0", 139, true}, /* it crashed: it may not again */
+        {"sh -c 'kill -SEGV $$'", "1", 139, false}, /* it did */
+        {"sh -c 'kill -ABRT $$'", "0", 134, true}, /* of another submission */
+        {"sh -c 'exit 0'", "1", 0, false},
+        {"sh -c 'exit 136'", "2", 136, false}, /* put back too often for other reasons */
+        {"sh -c '[ \"$SLURM_PMIX_FENCE\" = ring ]'", "0", 0, false},
         {"no-such-launcher", "0", 2, false},
         /* The ranks' own code stands, whatever the launcher says of one that it killed on its way out. */
         {"sh -c 'echo 3 >$NIGHTSHIFT_CODE_FILE; exit 137'", "0", 3, false},

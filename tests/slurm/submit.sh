@@ -34,7 +34,17 @@ for words in '^mpiexec -n 4 ' '^#SBATCH --constraint=a b' '^#SBATCH --comment=x'
 done
 # Sizes from the plan: CPUs are the node's share, memory what four ranks need, nodes the fewest.
 "$program" submit run.yaml train --dry-run --quiet --set slurm.nodes= --set slurm.memory= --set slurm.cpus_per_task= --set run.threads=0 >dry || fail "no plan"
-contains dry '^#SBATCH --nodes=1$' && contains dry '^#SBATCH --cpus-per-task=2$' && grep -qE '^#SBATCH --mem=([5-9]|1[0-4])[0-9][0-9]M$' dry || fail "sizes are not the plan's"
+contains dry '^#SBATCH --nodes=1$' && contains dry '^#SBATCH --cpus-per-task=4$' && grep -qE '^#SBATCH --mem=([5-9]|1[0-4])[0-9][0-9]M$' dry || fail "sizes are not the plan's"
+# A night's memory: of its cohort's rows where it is there; more where nobody can tell.
+memory_of() { sed -n 's/^#SBATCH --mem=\([0-9]*\)M$/\1/p' dry; }
+"$program" submit run.yaml score --as-of 2026-11-20 --dry-run --quiet --set slurm.memory= >dry || fail "no plan of a night"
+[ "$(memory_of)" -ge 600 ] && [ "$(memory_of)" -le 900 ] || fail "a small night asks for $(memory_of) MB on a node of two ranks"
+"$program" submit run.yaml score --as-of 2026-11-25 --dry-run --quiet --set slurm.memory= --set data.cohort=to-come.h5 >dry || fail "no plan of a night to come"
+[ "$(memory_of)" -ge 2000 ] || fail "a night that nobody knows asks for $(memory_of) MB"
+# GPUs: a rank for each, and all of a node's visible to all of its ranks.
+"$program" submit run.yaml train --dry-run --quiet --set slurm.gpus_per_node=2 --set slurm.tasks_per_node= >dry || fail "no plan with GPUs"
+contains dry '^#SBATCH --gpus-per-node=2$' && contains dry '^#SBATCH --ntasks-per-node=2$' && contains dry '^srun .*--gpu-bind=none' || fail "no GPUs are asked for"
+refused 2 "has 1200 members, and a job array of this Slurm at most 1000" "$program" submit run.yaml sweep --set sweep.seeds=600 --set sweep.folds=2
 refused 2 "would need" "$program" submit run.yaml train --set slurm.nodes= --set slurm.memory=1MiB
 refused 2 "as_of" "$program" submit run.yaml --set name=run
 refused 2 "not one of" "$program" submit run.yaml everything
@@ -42,8 +52,15 @@ refused 2 "is not a date" "$program" submit run.yaml score --as-of tomorrow
 refused 2 "run.time_zone" "$program" submit run.yaml score --as-of today --set run.time_zone=Mars/Base
 refused 2 "slurm.time" "$program" submit run.yaml train --set slurm.time=soon
 refused 3 "cohort" "$program" submit run.yaml train --set data.cohort=nothing.h5
+# Every night.
+"$program" submit run.yaml score --nightly "30 3 * * *" --quiet >lines 2>err || { cat err; fail "no lines for cron"; }
+contains lines "^30 3 \* \* \* $program submit $folder/run.yaml score --as-of yesterday" && contains lines '^#SCRON ' || { cat lines; fail "not the lines of a night"; }
+contains err event=daylight_saving && fail "03:30 is warned of"
+"$program" submit run.yaml score --nightly "30 2 * * *" >lines 2>err && contains err event=daylight_saving || fail "02:30 is not warned of"
+refused 2 "is not a time as cron takes it" "$program" submit run.yaml score --nightly "30 25 * * *"
 [ ! -e run ] || fail "what was refused left something"
 refused 2 "sbatch refused" "$program" submit run.yaml train --set slurm.partition=nowhere
+refused 2 "sbatch refused the job: Requested node" "$program" submit run.yaml train --set slurm.gpus_per_node=3
 refused 2 "cannot start 'sbatch'" env PATH=/nowhere "$program" submit run.yaml train
 rm -r run/submissions/programs && rmdir run/submissions run || fail "what sbatch refused left more than a program"
 
@@ -70,6 +87,18 @@ ls run/submissions/1/code.* 2>/dev/null && fail "a code file stayed"
 "$program" submit run.yaml score --as-of 2026-11-20 --json --quiet >again 2>/dev/null && contains again '"as_of":"2026-11-20"' || fail "no JSON"
 must_end "$(sed 's/.*"id":\([0-9]*\).*/\1/' again)" 60 0
 contains run/submissions/2/score.log already_scored || fail "the night was scored twice"
+
+# --- GPUs, as far as Slurm has part in them: simulated ones of the program, on a Slurm that counts device files ---
+if [ -n "${5:-}" ]; then
+    NIGHTSHIFT_CUDA=$5 NIGHTSHIFT_CUDA_DEVICES=2 NIGHTSHIFT_NVML=$6 "$program" submit run.yaml train --quiet --set run.out=gpu --set run.device=cuda \
+        --set slurm.gpus_per_node=2 --set slurm.tasks_per_node= >ids 2>err || { cat err; fail "submit with GPUs"; }
+    must_end "$(cat ids)" 90 0
+    "$program" train run.yaml --quiet --set run.out=cpu >/dev/null || fail "one rank cannot train"
+    same_bundle gpu cpu
+    grep -q '"gpus": 2' gpu/run.json && grep -q '"gpu_energy_j"' gpu/run.json || fail "the GPUs of one host were not counted: $(grep -A9 '"gpus"' gpu/run.json)"
+else
+    say "without simulated GPUs"
+fi
 
 # --- started wrongly ---
 refused 2 "srun --mpi=pmix" timeout 60 srun -n3 --mpi=none "$program" inspect cohort.h5
