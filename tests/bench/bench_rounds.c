@@ -5,7 +5,8 @@
  *   bench_rounds COHORT LABEL LEVEL [name=value …]     the outcome is: category LABEL has LEVEL; *: its levels are classes
  *     threads= rounds= leaves= bins= rate= min_rows= batch= bits= rows=SAMPLE columns=SAMPLE
  *
- * Under mpirun the rows are parted over the ranks. sent_mb: what one rank hands to reductions in all rounds.
+ * Under mpirun the rows are parted over the ranks. sent_mb: what one rank hands to reductions in all rounds; least_mb and most_mb:
+ * what cluster/README.md says of these trees, without leaves opened ahead for nothing and with two batches of them a tree.
  * hash is over all trees: two builds or two ways of the same arithmetic must print the same.
  */
 #include <mpi.h>
@@ -20,6 +21,7 @@
 #include "data/cohort.h"
 #include "kernels/device.h"
 #include "kernels/forest.h"
+#include "kernels/histogram.h"
 #include "kernels/philox.h"
 
 typedef struct clock_pair {
@@ -240,6 +242,46 @@ static uint64_t hash_of(const ns_trees *trees)
     return h;
 }
 
+/* Words a cell. */
+static int64_t words_of(const ns_forest_settings *s, int64_t n_rows)
+{
+    return s->gradient_bits != 30 && n_rows <= NS_HISTOGRAM_ROWS ? 1 : 3;
+}
+
+/* Of the smaller children of all splits of a tree, in words a cell; nothing where the larger cannot be split again. */
+static int64_t words_opened(const ns_forest_settings *s, const ns_node *nodes, int64_t n)
+{
+    int64_t words = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (nodes[i].feature < 0) continue;
+        int64_t left = nodes[i + 1].n_rows, right = nodes[nodes[i].right].n_rows;
+        int64_t large = left > right ? left : right, small = left > right ? right : left;
+        if (large >= 2 * s->min_rows) words += words_of(s, small);
+    }
+    return words;
+}
+
+static void print_formula(const ns_forest *forest, const ns_device *device, const table *t, const options *o, const ns_trees *trees)
+{
+    const ns_forest_settings *s = &o->settings;
+    int64_t cells = 0, least = 0, most = 0;
+    for (int32_t f = 0; f < t->n_features; f++) {
+        const float *cuts;
+        int32_t n_cuts;
+        device->forest->cuts(forest, f, &cuts, &n_cuts);
+        cells += t->kind[f] == NS_CATEGORY ? t->n_bins[f] : n_cuts + 2;
+    }
+    for (int64_t i = 0; i < trees->n_trees; i++) {
+        int64_t n_nodes = trees->first[i + 1] - trees->first[i];
+        int64_t words = words_of(s, t->n_rows_global) + words_opened(s, trees->nodes + trees->first[i], n_nodes);
+        int64_t last = (n_nodes + 1) / 2 == s->max_leaves ? 3 : 0; /* of the last split of a full tree no child is looked at */
+        least += (words - last) * cells + 3 * n_nodes;
+        most += (words + 2 * s->batch * 3) * cells + 3 * n_nodes;
+    }
+    int64_t rounds = (24 + 32) * o->n_rounds;
+    printf(" \"least_mb\": %.3f, \"most_mb\": %.3f,", 1e-6 * (double)(8 * least + rounds), 1e-6 * (double)(8 * most + rounds));
+}
+
 static void print_rest(const ns_device *device, const table *t, const ns_round *result, const ns_trees *trees)
 {
     struct rusage usage;
@@ -289,6 +331,7 @@ int main(int argc, char **argv)
     for (int64_t r = 0; r < o.n_rounds; r++) need(device->forest->round(forest, r, trees, &result));
     MPI_Barrier(MPI_COMM_WORLD);
     print_since("train", start);
+    if (is_speaker) print_formula(forest, device, &t, &o, trees);
     if (is_speaker) print_rest(device, &t, &result, trees);
     device->forest->destroy(&forest);
     ns_trees_destroy(&trees);

@@ -1,6 +1,6 @@
 /*
  * Scoring from memory, timed: reads the features of a bundle's model from a cohort, then scores all rows several
- * times and prints one JSON object with the seconds of each. Beside it stand other libraries in score.py.
+ * times and prints one JSON object with the wall and processor seconds of each. Beside it stand other libraries in score.py.
  *
  *   bench_scoring BUNDLE COHORT THREADS RUNS
  *
@@ -19,10 +19,10 @@
 #include "runner/bundle.h"
 #include "runner/rater.h"
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -67,6 +67,14 @@ static const void **read_features(const ns_gbdt_model *model, ns_cohort *cohort,
     return out;
 }
 
+/* Without the warm-up. */
+static void print_runs(const char *name, const double *seconds_of, int n)
+{
+    printf("\"%s\": [", name);
+    for (int run = 1; run <= n; run++) printf("%s%.5f", run > 1 ? ", " : "", seconds_of[run]);
+    printf("], ");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -91,23 +99,30 @@ int main(int argc, char **argv)
     ns_scorer_plan plan = {.trees = model->trees, .n_features = model->n_features, .kind = model->kinds,
                            .cuts = (const float *const *)model->cuts, .n_cuts = model->n_cuts, .n_bins = model->n_bins,
                            .objective = model->objective, .n_outputs = model->n_outputs, .base = model->base, .k = model->k};
-    printf("{\"rows\": %lld, \"trees\": %lld, \"level\": \"%s\", \"seconds\": [", (long long)n_rows,
+    printf("{\"rows\": %lld, \"trees\": %lld, \"level\": \"%s\", ", (long long)n_rows,
            (long long)model->trees->n_trees, device->level);
-    for (int run = 0; run <= atoi(argv[4]); run++) { /* the first is a warm-up */
+    int n_runs = atoi(argv[4]) > 0 ? atoi(argv[4]) : 1;
+    double *wall = memory((size_t)n_runs + 1, sizeof *wall), *cpu = memory((size_t)n_runs + 1, sizeof *cpu);
+    for (int run = 0; run <= n_runs; run++) { /* the first is a warm-up */
         ns_scorer *scorer;
         ns_score_slab slab = {.n_rows = n_rows, .columns = features, .risk = risk};
-        double start = seconds();
+        double start = seconds(CLOCK_MONOTONIC), start_cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
         need(device->scorer->create(&scorer, device, &plan));
         need(device->scorer->score_slab(scorer, &slab));
         device->scorer->destroy(&scorer);
-        if (run > 0) printf("%s%.5f", run > 1 ? ", " : "", seconds() - start);
+        wall[run] = seconds(CLOCK_MONOTONIC) - start;
+        cpu[run] = seconds(CLOCK_PROCESS_CPUTIME_ID) - start_cpu;
     }
+    print_runs("seconds", wall, n_runs);
+    print_runs("cpu", cpu, n_runs);
     char hash[65];
     ns_sha256_hex(hash, risk, (size_t)(n_rows * model->n_outputs) * sizeof *risk);
-    printf("], \"hash\": \"%.16s\"}\n", hash);
+    printf("\"hash\": \"%.16s\"}\n", hash);
     for (int32_t f = 0; f < model->n_features; f++) free((void *)(uintptr_t)features[f]);
     free(features);
     free(risk);
+    free(wall);
+    free(cpu);
     ns_device_close(&device);
     ns_cohort_close(&cohort);
     ns_texts_destroy(&files);

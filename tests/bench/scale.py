@@ -1,21 +1,25 @@
 """Training of trees on 1, 2 and 4 ranks of one thread each, and what follows for larger machines.
 
     python tests/bench/scale.py BUILD [--rows N] [--columns N] [--rounds N] [--runs N] [--json FILE]
+    python tests/bench/scale.py BUILD --beside-threads [--rows N] …
     python tests/bench/scale.py --derive [--rate R] [--wire W] [--host H] [--latency L]
 
 BUILD is a build folder of type Release. Runs of all numbers of ranks are interleaved; the least of each time stands in the table, since
-other work on the machine only ever adds. --derive needs no build: it evaluates the formulas of cluster/README.md, "How runs scale".
+other work on the machine only ever adds. --beside-threads measures two ranks of one thread beside one rank of two, and what they send
+beside the formula of cluster/README.md; it fails where that does not hold. --derive needs no build: it evaluates the formulas of cluster/README.md, "How runs scale".
 """
 
 import argparse
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 
 RANKS = (1, 2, 4)
+MOST_SLOWER = 1.1  # two ranks of one thread, beside one rank of two
 
 
 def environment():
@@ -27,8 +31,9 @@ def environment():
     return {**words, **os.environ}
 
 
-def measure(build, rows, columns, rounds, runs):
-    results = {n: [] for n in RANKS}
+def measure(build, rows, columns, rounds, runs, ways):
+    """{(ranks, threads): [runs]} of the ways."""
+    results = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="nightshift-scale-") as folder:
         cohort = os.path.join(folder, "cohort.h5")
         program = os.path.join(build, "runner", "nightshift")
@@ -37,16 +42,36 @@ def measure(build, rows, columns, rounds, runs):
                         str(n_categories), "--quiet"], check=True, stdout=subprocess.DEVNULL, env=environment())
         bench = os.path.join(build, "tests", "bench", "bench_rounds")
         for _ in range(runs):
-            for n in RANKS:
-                out = subprocess.run(["mpirun", "-n", str(n), bench, cohort, "readmitted", "yes", "threads=1", f"rounds={rounds}"],
+            for n, threads in ways:
+                out = subprocess.run(["mpirun", "-n", str(n), bench, cohort, "readmitted", "yes", f"threads={threads}", f"rounds={rounds}"],
                                      check=True, capture_output=True, text=True, env=environment(), timeout=1800)
-                results[n].append(json.loads(out.stdout))
+                results[n, threads].append(json.loads(out.stdout))
+    if len({r["hash"] for runs in results.values() for r in runs}) != 1:
+        sys.exit("scale: the trees differ with the number of ranks")
     return results
 
 
+def beside_threads(results, rounds):
+    print("| ranks x threads | ms a tree: median (least to most) | of it processor, all ranks | MB sent a tree and rank | by the formula |")
+    print("| --- | --- | --- | --- | --- |")
+    rows, holds = [], True
+    for (n, threads), runs in results.items():
+        wall = [1e3 * r["train"] / rounds for r in runs]
+        cpu = statistics.median(1e3 * n * r["train_cpu"] / rounds for r in runs)
+        sent, least, most = (runs[0][key] / rounds for key in ("sent_mb", "least_mb", "most_mb"))
+        holds = holds and least <= sent <= most
+        rows.append({"ranks": n, "threads": threads, "wall_ms": statistics.median(wall), "cpu_ms": cpu, "sent_mb": sent})
+        print(f"| {n} x {threads} | {statistics.median(wall):.1f} ({min(wall):.1f} to {max(wall):.1f}) | {cpu:.1f} | {sent:.3f} | {least:.3f} to {most:.3f} |")
+    slower = rows[1]["wall_ms"] / rows[0]["wall_ms"]
+    print(f"two ranks of one thread take {slower:.2f} times as long as one rank of two; asked: at most {MOST_SLOWER}"
+          f"{'' if slower <= MOST_SLOWER else ', not reached'}")
+    if not holds:
+        sys.exit("scale: what was sent is not what the formula of cluster/README.md says")
+    return rows
+
+
 def table(results, rounds):
-    if len({r["hash"] for runs in results.values() for r in runs}) != 1:
-        sys.exit("scale: the trees differ with the number of ranks")
+    results = {n: runs for (n, _), runs in results.items()}
     rows = []
     alone = None
     for n in RANKS:
@@ -96,6 +121,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json")
+    parser.add_argument("--beside-threads", action="store_true")
     parser.add_argument("--derive", action="store_true")
     parser.add_argument("--rate", type=float, default=1e11, help="cells that one GPU counts into histograms in a second")
     parser.add_argument("--wire", type=float, default=50e9, help="bytes a second between nodes")
@@ -103,7 +129,9 @@ def main():
     parser.add_argument("--latency", type=float, default=5e-6, help="seconds of one step of a reduction")
     words = parser.parse_args()
     if words.build:
-        rows = table(measure(words.build, words.rows, words.columns, words.rounds, words.runs), words.rounds)
+        ways = [(1, 2), (2, 1)] if words.beside_threads else [(n, 1) for n in RANKS]
+        results = measure(words.build, words.rows, words.columns, words.rounds, words.runs, ways)
+        rows = beside_threads(results, words.rounds) if words.beside_threads else table(results, words.rounds)
         if words.json:
             with open(words.json, "w", encoding="utf-8") as to:
                 json.dump(rows, to, indent=1)
