@@ -1,12 +1,15 @@
 #!/bin/sh
-# sh cluster/dist/make.sh PROGRAM FOLDER: one file, FOLDER/nightshift-VERSION-x86_64.tar.gz, that runs on any x86-64 Linux from
+# sh cluster/dist/make.sh PROGRAM FOLDER [GPU-TESTS]: one file, FOLDER/nightshift-VERSION-x86_64.tar.gz, that runs on any x86-64 Linux from
 # 3.2 on, wherever it is unpacked and whatever is installed there: the program, its libraries, libc and the loader, Open MPI's
 # launcher with its plugins and texts, and each part's licence. Made on Debian, by root or not. The last line is the file's path.
+# GPU-TESTS is a folder with test_cases_gpu and rates_gpu (tests/gpu of a build): with them and the module goes tests/gpu/run.sh, the
+# checks of the cuda backend, so that the file is all that a GPU machine needs.
 set -eu
 LC_ALL=C
 export LC_ALL
 program=$(readlink -f "$1")
 folder=$2
+gpu_tests=${3:-}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 
 fail() { printf 'make.sh: %s\n' "$*" >&2; exit 1; }
@@ -56,21 +59,34 @@ cp -L "$pmix"/*.so "$home/parts/pmix/"
 cp -L "$program" "$home/parts/nightshift"
 cp -L "$(command -v orterun)" "$home/parts/mpirun"
 module=$(dirname "$program")/nightshift_cuda.so
-if [ -e "$module" ]; then cp -L "$module" "$home/parts/"; fi
+checks=
+if [ -e "$module" ]; then
+    cp -L "$module" "$home/parts/"
+    for check in test_cases_gpu rates_gpu; do
+        if [ -z "$gpu_tests" ] || [ ! -x "$gpu_tests/$check" ]; then continue; fi
+        cp -L "$gpu_tests/$check" "$home/parts/"
+        checks="$checks $check"
+    done
+fi
 
 # CUDA's libraries and the driver's are those of the machine.
-find "$home" -type f \( -name '*.so' -o -path '*/parts/nightshift' -o -path '*/parts/mpirun' \) -exec ldd {} + |
+find "$home" -type f \( -name '*.so' -o -path '*/parts/nightshift' -o -path '*/parts/mpirun' -o -name '*_gpu' \) -exec ldd {} + |
     sed -n 's/^\t[^ ]* => \(\/[^ ]*\) (.*/\1/p; s/^\t\(\/[^ ]*ld-linux[^ ]*\) (.*/\1/p' | sort -u |
     grep -vE '/lib(cuda|cudart|nccl|nvidia-[a-z]*)\.so' >"$scratch/libraries"
 while read -r library; do cp -L "$library" "$home/parts/"; done <"$scratch/libraries"
 [ -x "$home/parts/ld-linux-x86-64.so.2" ] || fail "the loader is not among the libraries"
-find "$home/parts" -type f \( -name '*.so*' -o -name nightshift -o -name mpirun \) ! -name 'ld-linux*' -exec strip --strip-unneeded {} + 2>/dev/null
+find "$home/parts" -type f \( -name '*.so*' -o -name nightshift -o -name mpirun -o -name '*_gpu' \) ! -name 'ld-linux*' -exec strip --strip-unneeded {} + 2>/dev/null
 chmod 755 "$home/parts/nightshift" "$home/parts/mpirun" "$home/parts/ld-linux-x86-64.so.2"
 
-for starter in nightshift mpirun; do
+for starter in nightshift mpirun $checks; do
     cp "$root/cluster/dist/start.sh" "$home/bin/$starter"
     chmod 755 "$home/bin/$starter"
 done
+
+if [ -n "$checks" ]; then
+    mkdir -p "$home/tests/gpu"
+    cp "$root/tests/gpu/run.sh" "$root/tests/gpu/floors.awk" "$home/tests/gpu/"
+fi
 
 # --- papers and helpers --------------------------------------------------------------------------------------------------------
 

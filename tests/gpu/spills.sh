@@ -14,7 +14,12 @@ for log in "$1"/*_cuda.o.log; do
             n++
             if (stack + stores + loads > 0) bad++
         }
-        END { exit bad > 0 || n == 0 }' "$log" || failed=1
-    n=$((n + 1))
+        END { exit bad > 0 ? 1 : n == 0 ? 3 : 0 }' "$log" || code=$?
+    case ${code:-0} in
+    0) n=$((n + 1)) ;;
+    3) ;; # a source without kernels
+    *) failed=1 ;;
+    esac
+    code=0
 done
 [ $n -gt 0 ] && [ $failed = 0 ] || { echo "spills.sh: a kernel spills, or a log names none" >&2; exit 1; }
