@@ -24,7 +24,7 @@ typedef struct ns_scorer_plan {
 } ns_scorer_plan;
 
 /* Columns of some rows. columns[f] is const float * for a number feature, const int32_t * (bins) for a
- * category. */
+ * category. What is out must stay until it was waited for. */
 typedef struct ns_score_slab {
     int64_t n_rows;
     const void *const *columns; /* [n_features][n_rows] */
@@ -38,8 +38,11 @@ typedef struct ns_scorer_ops {
     const char *name;
     /* Local. NS_ENOMEM, NS_EDEVICE. */
     ns_status (*create)(ns_scorer **out, ns_device *device, const ns_scorer_plan *plan);
-    /* Local. Cannot fail on the cpu; scratch is taken in create. NS_EDEVICE: a GPU was lost. */
+    /* Takes the slab's columns, which are the caller's again on return, and scores its rows: on the cpu before it returns, on a GPU
+       while the caller goes on. Local. Cannot fail on the cpu; scratch is taken in create. NS_EDEVICE: a GPU was lost. */
     ns_status (*score_slab)(ns_scorer *scorer, const ns_score_slab *slab);
+    /* Until no slabs but the last n_left that were given have rows without their results. Local. NS_EDEVICE. */
+    ns_status (*wait)(ns_scorer *scorer, int64_t n_left);
     void (*destroy)(ns_scorer **scorer);
 } ns_scorer_ops;
 

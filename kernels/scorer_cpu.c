@@ -103,18 +103,10 @@ static void sum_block(const ns_scorer *s, int32_t n, const block *b)
     }
 }
 
-static void predict(const ns_scorer *s, const int64_t *margin, int64_t n, float *out)
-{
-    ns_prediction kind = {s->plan.objective, s->plan.n_outputs, s->plan.k};
-    if (kind.objective == NS_BINARY)
-        s->device->loops->code->risks(margin, n, ns_power_of_two(-kind.k), out);
-    else
-        ns_predict(&kind, margin, n, out);
-}
-
 static ns_status score_slab(ns_scorer *s, const ns_score_slab *slab)
 {
     int64_t n_outputs = s->plan.n_outputs;
+    ns_prediction kind = {s->plan.objective, s->plan.n_outputs, s->plan.k};
 #pragma omp parallel for schedule(dynamic) num_threads(s->device->n_threads)
     for (int64_t first = 0; first < slab->n_rows; first += NS_CODE_ROWS) {
         int32_t n = (int32_t)(slab->n_rows - first < NS_CODE_ROWS ? slab->n_rows - first : NS_CODE_ROWS);
@@ -123,10 +115,18 @@ static ns_status score_slab(ns_scorer *s, const ns_score_slab *slab)
         sum_block(s, n, b);
         if (slab->margin != NULL)
             memcpy(slab->margin + first * n_outputs, b->margin, (size_t)(n * n_outputs) * sizeof *b->margin);
-        if (slab->risk != NULL) predict(s, b->margin, n, slab->risk + first * n_outputs);
+        if (slab->risk != NULL) ns_predict_with(s->device->loops, &kind, b->margin, n, slab->risk + first * n_outputs);
     }
     return NS_OK;
 }
 
+/* All is done when score_slab returns. */
+static ns_status wait_for(ns_scorer *s, int64_t n_left)
+{
+    (void)s;
+    (void)n_left;
+    return NS_OK;
+}
+
 const ns_scorer_ops ns_scorer_cpu = {
-    .name = "cpu", .create = create, .score_slab = score_slab, .destroy = destroy};
+    .name = "cpu", .create = create, .score_slab = score_slab, .wait = wait_for, .destroy = destroy};

@@ -11,14 +11,18 @@
 #include "kernels/take.h"
 
 /*
- * A slab is taken in pieces; two are under way, each with a stream and buffers of its own: while one is copied and scored,
- * the host gathers the columns of the other and hands out what came back of the piece before.
+ * A slab is taken in pieces; two are under way, of one slab or of two, each with a stream and buffers of its own: while one is
+ * copied and scored, the host gathers the columns of the other and hands out what came back of the piece before. The caller
+ * may read the next slab meanwhile.
  */
 enum { PIECE = 65536, WAYS = 2, FIRST_MARK = 2 };
 enum { BEGUN, COPIED_IN, SCORED, COPIED_OUT, MOMENTS }; /* of a way */
 
 typedef struct piece {
-    int64_t first, n; /* rows of the slab; n 0: nothing is under way */
+    int64_t n;    /* rows; 0: nothing is under way */
+    int64_t slab; /* which one they belong to */
+    int64_t *margin; /* [n][n_outputs] the caller's, or NULL */
+    float *risk;
     uint32_t *host_columns, *dev_columns; /* [n_columns][PIECE] */
     int64_t *host_margin, *dev_margin;    /* [PIECE][n_outputs] */
     float *host_out, *dev_out;
@@ -32,6 +36,7 @@ struct ns_scorer {
     int32_t n_columns, n_outputs;
     int32_t *feature; /* [n_columns] those that trees ask for */
     piece way[WAYS];
+    int64_t n_slabs, n_pieces; /* that were given so far */
 };
 
 static void destroy(ns_scorer **scorer)
@@ -154,16 +159,18 @@ static ns_status send(ns_scorer *s, int way, const ns_score_slab *slab, int64_t 
         memcpy(p->host_columns + c * n, (const uint32_t *)slab->columns[s->feature[c]] + first, (size_t)n * sizeof *p->host_columns);
     size_t outputs = (size_t)(n * s->n_outputs);
     ns_cuda_use_of(s->cuda)->gather_s += omp_get_wtime() - began;
-    p->first = first;
     p->n = n;
+    p->slab = s->n_slabs;
+    p->margin = slab->margin != NULL ? slab->margin + first * s->n_outputs : NULL;
+    p->risk = slab->risk != NULL ? slab->risk + first * s->n_outputs : NULL;
     ns_cuda_use_stream(s->cuda, 1 + way);
     NS_TRY(ns_cuda_note_moment(s->cuda, moment + BEGUN));
     NS_TRY(ns_cuda_copy_in(s->cuda, p->dev_columns, p->host_columns, (size_t)s->n_columns * (size_t)n * sizeof *p->dev_columns));
     NS_TRY(ns_cuda_note_moment(s->cuda, moment + COPIED_IN));
     NS_TRY(ns_cuda_score(s->cuda, &s->model, p->dev_columns, n, n, p->dev_margin, p->dev_out));
     NS_TRY(ns_cuda_note_moment(s->cuda, moment + SCORED));
-    if (slab->margin != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_margin, p->dev_margin, outputs * sizeof *p->dev_margin));
-    if (slab->risk != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_out, p->dev_out, outputs * sizeof *p->dev_out));
+    if (p->margin != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_margin, p->dev_margin, outputs * sizeof *p->dev_margin));
+    if (p->risk != NULL) NS_TRY(ns_cuda_copy_out(s->cuda, p->host_out, p->dev_out, outputs * sizeof *p->dev_out));
     NS_TRY(ns_cuda_note_moment(s->cuda, moment + COPIED_OUT));
     return ns_cuda_mark(s->cuda, FIRST_MARK + way);
 }
@@ -182,7 +189,7 @@ static ns_status add_times(ns_scorer *s, int way)
 }
 
 /* Waits for what is under way and hands it out. */
-static ns_status receive(ns_scorer *s, int way, const ns_score_slab *slab)
+static ns_status receive(ns_scorer *s, int way)
 {
     piece *p = &s->way[way];
     if (p->n == 0) return NS_OK;
@@ -190,31 +197,37 @@ static ns_status receive(ns_scorer *s, int way, const ns_score_slab *slab)
     p->n = 0;
     NS_TRY(ns_cuda_wait_mark(s->cuda, FIRST_MARK + way));
     NS_TRY(add_times(s, way));
-    if (slab->margin != NULL) memcpy(slab->margin + p->first * s->n_outputs, p->host_margin, n * sizeof *p->host_margin);
-    if (slab->risk != NULL) memcpy(slab->risk + p->first * s->n_outputs, p->host_out, n * sizeof *p->host_out);
+    if (p->margin != NULL) memcpy(p->margin, p->host_margin, n * sizeof *p->host_margin);
+    if (p->risk != NULL) memcpy(p->risk, p->host_out, n * sizeof *p->host_out);
     return NS_OK;
 }
 
-static ns_status score_all(ns_scorer *s, const ns_score_slab *slab)
+static ns_status send_all(ns_scorer *s, const ns_score_slab *slab)
 {
-    for (int64_t first = 0, i = 0; first < slab->n_rows; first += PIECE, i++) {
-        int way = (int)(i % WAYS);
-        NS_TRY(receive(s, way, slab));
+    for (int64_t first = 0; first < slab->n_rows; first += PIECE) {
+        int way = (int)(s->n_pieces++ % WAYS);
+        NS_TRY(receive(s, way));
         NS_TRY(send(s, way, slab, first, slab->n_rows - first < PIECE ? slab->n_rows - first : PIECE));
     }
-    for (int way = 0; way < WAYS; way++) NS_TRY(receive(s, way, slab));
     return NS_OK;
 }
 
 static ns_status score_slab(ns_scorer *s, const ns_score_slab *slab)
 {
-    for (int way = 0; way < WAYS; way++) s->way[way].n = 0;
-    ns_status status = score_all(s, slab);
+    s->n_slabs++;
+    ns_status status = send_all(s, slab);
     ns_cuda_use_stream(s->cuda, 0);
     return status;
 }
 
-static const ns_scorer_ops ops = {.name = "cuda", .create = create, .score_slab = score_slab, .destroy = destroy};
+static ns_status wait_for(ns_scorer *s, int64_t n_left)
+{
+    for (int way = 0; way < WAYS; way++)
+        if (s->way[way].slab <= s->n_slabs - n_left) NS_TRY(receive(s, way));
+    return NS_OK;
+}
+
+static const ns_scorer_ops ops = {.name = "cuda", .create = create, .score_slab = score_slab, .wait = wait_for, .destroy = destroy};
 
 const ns_scorer_ops *ns_scorer_cuda(void);
 const ns_scorer_ops *ns_scorer_cuda(void)

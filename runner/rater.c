@@ -71,10 +71,11 @@ ns_status ns_rater_columns(int32_t *columns, const ns_gbdt_model *model, const n
     return NS_OK;
 }
 
-/* Risks of several classes are cells too: they are held four times, by turns here and on their way to the file, and as others send them. */
+/* Risks of several classes are cells too: they are held five times, by turns here, on a GPU and on their way to the file, and as others
+   send them. */
 static int64_t slab_rows_for(const ns_gbdt_model *model)
 {
-    int64_t n_cells = model->n_features + 4 * (int64_t)(model->n_outputs - 1);
+    int64_t n_cells = model->n_features + 5 * (int64_t)(model->n_outputs - 1);
     int64_t rows = NS_RATER_SLAB_BYTES / 4 / n_cells / NS_BLOCK_ROWS * NS_BLOCK_ROWS;
     return rows < NS_BLOCK_ROWS ? NS_BLOCK_ROWS : rows > NS_SLAB_ROWS ? NS_SLAB_ROWS : rows;
 }
@@ -323,11 +324,20 @@ ns_status ns_rater_rate(ns_rater *rater, int64_t first, int64_t n, const uint8_t
     return status;
 }
 
+ns_status ns_rater_wait(ns_rater *rater, int64_t n_left)
+{
+    double start = ns_seconds();
+    ns_status status = rater->device->scorer->wait(rater->scorer, n_left);
+    rater->seconds.score += ns_seconds() - start;
+    return status;
+}
+
 ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
                          const int32_t *index, float *risk, uint8_t *infinite)
 {
     NS_TRY(ns_rater_read(rater, first, n, NULL, 0));
-    return ns_rater_rate(rater, first, n, counts, fingerprint, index, risk, infinite);
+    NS_TRY(ns_rater_rate(rater, first, n, counts, fingerprint, index, risk, infinite));
+    return ns_rater_wait(rater, 0);
 }
 
 ns_rater_seconds ns_rater_took(const ns_rater *rater)

@@ -56,14 +56,16 @@ ns_status ns_rater_score(ns_rater *rater, int64_t first, int64_t n, const uint8_
                          const int32_t *index, float *risk, uint8_t *infinite);
 
 /*
- * The two halves of ns_rater_score, for a caller that has something to do between them: first the features' cells are read, then
- * they are rated, once (the cells are spent by it).
+ * The parts of ns_rater_score, for a caller that has something to do between them: first the features' cells are read, then they are
+ * rated, once (the cells are spent by it, and may be read anew). On a GPU risks come later: ns_rater_wait returns when those of all
+ * calls of ns_rater_rate are there but of the last n_left; until then `risk` must stay.
  *   beside  in  [n_beside] columns that are read at the same time, into the caller's memory
- * Local. NS_EFORMAT: cannot be read. NS_ENOMEM.
+ * Local. NS_EFORMAT: cannot be read. NS_ENOMEM. NS_EDEVICE.
  */
 ns_status ns_rater_read(ns_rater *rater, int64_t first, int64_t n, const ns_column_read *beside, int32_t n_beside);
 ns_status ns_rater_rate(ns_rater *rater, int64_t first, int64_t n, const uint8_t *counts, ns_fingerprint *fingerprint,
                         const int32_t *index, float *risk, uint8_t *infinite);
+ns_status ns_rater_wait(ns_rater *rater, int64_t n_left);
 
 /* Seconds that all calls of ns_rater_score and its halves took so far: reading and decoding the features; hashing their cells and mapping
    levels; binning and scoring. */

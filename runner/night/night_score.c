@@ -1,6 +1,7 @@
 /*
- * Wave after wave: a rank's slab is read, hashed, binned and scored by all its threads; rank 0 gathers what others have and hands all
- * on. What it hands on is written (runner/night/score_output.h) while the next wave is read, so there are two slabs.
+ * Wave after wave: a rank's slab is read, hashed, binned and scored by all its threads, or given to a GPU; rank 0 gathers what others
+ * have and hands all on. A GPU scores a wave while the next is read, and the one before is written (runner/night/score_output.h):
+ * three slabs.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -21,9 +22,16 @@ typedef struct slab {
     uint64_t *id_word; /* NULL: ids are no texts */
     uint8_t *status, *infinite;
     float *risk;
-    uint8_t *other_status; /* rank 0, by turns: what the others send */
-    float *other_risk;
 } slab;
+
+enum { N_SLABS = 3, N_OTHERS = 2 };
+typedef struct waves {
+    slab slab[N_SLABS]; /* of wave w: w % N_SLABS */
+    struct {
+        uint8_t *status;
+        float *risk;
+    } other[N_OTHERS]; /* rank 0, by turns: what the others send */
+} waves;
 
 static ns_score_status status_of_row(const ns_night *night, const ns_id_reader *ids, int64_t first_bit, int64_t row)
 {
@@ -75,22 +83,31 @@ static ns_status hash_others(ns_night *night, ns_piece piece, const slab *s)
     return NS_OK;
 }
 
-/* Scores this rank's piece of a wave; statuses of infinite rows are set, risks of unscored rows become NaN. */
+/* Begins to score this rank's piece of a wave. */
 static ns_status score_piece(ns_night *night, int64_t wave, slab *s)
 {
-    int32_t n_outputs = night->bundle->model->n_outputs;
     ns_piece piece = ns_wave_piece(&night->stripes, wave, night->stripes.rank);
-    uint8_t *status = s->status, *infinite = s->infinite;
-    float *risk = s->risk;
+    uint8_t *status = s->status;
     if (piece.n_rows == 0) return ns_stop_check();
     NS_TRY(read_slab(night, piece, wave, s));
     double start = ns_seconds();
     for (int64_t i = 0; i < piece.n_rows; i++) status[i] = (uint8_t)status_of_row(night, &s->ids, wave * night->stripes.slab_rows, i);
     NS_TRY(hash_others(night, piece, s));
     night->seconds.hash += ns_seconds() - start;
-    NS_TRY(ns_rater_rate(night->rater, piece.first_row, piece.n_rows, status, night->fingerprint, night->used_of_feature, risk, infinite));
+    return ns_rater_rate(night->rater, piece.first_row, piece.n_rows, status, night->fingerprint, night->used_of_feature, s->risk, s->infinite);
+}
+
+/* Until a wave is scored that the next one was begun behind; statuses of infinite rows are set, risks of unscored rows become NaN. */
+static ns_status finish_piece(ns_night *night, int64_t wave, const slab *s)
+{
+    int32_t n_outputs = night->bundle->model->n_outputs;
+    ns_piece piece = ns_wave_piece(&night->stripes, wave, night->stripes.rank);
+    bool is_last = wave + 1 == ns_n_waves(&night->stripes) || ns_wave_piece(&night->stripes, wave + 1, night->stripes.rank).n_rows == 0;
+    uint8_t *status = s->status;
+    float *risk = s->risk;
+    NS_TRY(ns_rater_wait(night->rater, is_last ? 0 : 1));
     for (int64_t i = 0; i < piece.n_rows; i++) {
-        if (status[i] == NS_SCORED && infinite[i]) status[i] = NS_VALUE_INFINITE;
+        if (status[i] == NS_SCORED && s->infinite[i]) status[i] = NS_VALUE_INFINITE;
         for (int32_t o = 0; status[i] != NS_SCORED && o < n_outputs; o++) risk[i * n_outputs + o] = NAN;
         night->counts[status[i]]++;
     }
@@ -98,13 +115,13 @@ static ns_status score_piece(ns_night *night, int64_t wave, slab *s)
 }
 
 /* Hands a wave to rank 0, in rank order. */
-static ns_status collect_wave(ns_night *night, int64_t wave, const slab pair[2], ns_night_take take, void *context)
+static ns_status collect_wave(ns_night *night, int64_t wave, const waves *all, ns_night_take take, void *context)
 {
     enum { TAG_STATUS = 1, TAG_RISK };
     const ns_stripes *s = &night->stripes;
     int64_t n_outputs = night->bundle->model->n_outputs; /* a slab's rows times these stay far below 2^31 (runner/rater.c) */
     ns_piece mine = ns_wave_piece(s, wave, s->rank);
-    const slab *own = &pair[wave & 1];
+    const slab *own = &all->slab[wave % N_SLABS];
     if (s->rank != 0) {
         MPI_Send(own->status, (int)mine.n_rows, MPI_UINT8_T, 0, TAG_STATUS, night->comm);
         MPI_Send(own->risk, (int)(mine.n_rows * n_outputs), MPI_FLOAT, 0, TAG_RISK, night->comm);
@@ -116,8 +133,8 @@ static ns_status collect_wave(ns_night *night, int64_t wave, const slab pair[2],
     ns_status result = mine.n_rows > 0 ? take(context, &rows) : NS_OK;
     for (int r = 1; r < s->n_ranks; r++) {
         ns_piece piece = ns_wave_piece(s, wave, r);
-        uint8_t *other_status = pair[r & 1].other_status; /* take may still have those of rank r - 1 */
-        float *other_risk = pair[r & 1].other_risk;
+        uint8_t *other_status = all->other[r % N_OTHERS].status; /* take may still have those of rank r - 1 */
+        float *other_risk = all->other[r % N_OTHERS].risk;
         MPI_Recv(other_status, (int)piece.n_rows, MPI_UINT8_T, r, TAG_STATUS, night->comm, MPI_STATUS_IGNORE);
         MPI_Recv(other_risk, (int)(piece.n_rows * n_outputs), MPI_FLOAT, r, TAG_RISK, night->comm, MPI_STATUS_IGNORE);
         rows = (ns_night_rows){.first = piece.first_row, .n = piece.n_rows, .status = other_status, .risk = other_risk};
@@ -126,14 +143,19 @@ static ns_status collect_wave(ns_night *night, int64_t wave, const slab pair[2],
     return result;
 }
 
-static ns_status score_waves(ns_night *night, slab pair[2], ns_night_take take, void *context)
+/* A wave is begun before the one in front of it is waited for and handed on. */
+static ns_status score_waves(ns_night *night, waves *all, ns_night_take take, void *context)
 {
     int64_t n_waves = ns_n_waves(&night->stripes);
-    for (int64_t w = 0; w < n_waves; w++) {
-        NS_TRY(ns_agree(score_piece(night, w, &pair[w & 1]), night->comm));
-        ns_fingerprint_end_wave(night->fingerprint, night->comm);
+    for (int64_t next = 0; next <= n_waves; next++) {
+        int64_t w = next - 1;
+        ns_status status = next < n_waves ? score_piece(night, next, &all->slab[next % N_SLABS]) : NS_OK;
+        if (status == NS_OK && w >= 0) status = finish_piece(night, w, &all->slab[w % N_SLABS]);
+        NS_TRY(ns_agree(status, night->comm));
+        if (next < n_waves) ns_fingerprint_end_wave(night->fingerprint, night->comm);
+        if (w < 0) continue;
         double start = ns_seconds();
-        NS_TRY(ns_agree(collect_wave(night, w, pair, take, context), night->comm));
+        NS_TRY(ns_agree(collect_wave(night, w, all, take, context), night->comm));
         night->seconds.write += ns_seconds() - start;
         ns_log_progress("score", w + 1, n_waves, "unit=waves");
     }
@@ -143,48 +165,58 @@ static ns_status score_waves(ns_night *night, slab pair[2], ns_night_take take, 
 static ns_status open_slab(slab *s, ns_night *night)
 {
     size_t rows = (size_t)night->stripes.slab_rows, n_risks = rows * (size_t)night->bundle->model->n_outputs;
-    bool lacking = false, gathers = night->stripes.rank == 0 && night->stripes.n_ranks > 1;
     NS_TRY(ns_id_reader_open(&s->ids, night->cohort, night->id, night->stripes.slab_rows));
     s->status = malloc(rows);
     s->infinite = malloc(rows);
     s->risk = malloc(n_risks * sizeof *s->risk);
     bool are_texts = night->id >= 0 && s->ids.number == NULL;
     if (are_texts) s->id_word = malloc(rows * sizeof *s->id_word);
-    if (gathers) {
-        s->other_status = malloc(rows);
-        s->other_risk = malloc(n_risks * sizeof *s->other_risk);
-        lacking = s->other_status == NULL || s->other_risk == NULL;
-    }
-    lacking = lacking || s->status == NULL || s->infinite == NULL || s->risk == NULL || (are_texts && s->id_word == NULL);
+    bool lacking = s->status == NULL || s->infinite == NULL || s->risk == NULL || (are_texts && s->id_word == NULL);
     return lacking ? ns_fail(NS_ENOMEM, "no memory for a slab of risks") : NS_OK;
 }
 
-static void close_slab(slab *s)
+static ns_status open_all(waves *all, ns_night *night)
 {
-    ns_id_reader_close(&s->ids);
-    free(s->other_status);
-    free(s->other_risk);
-    free(s->id_word);
-    free(s->status);
-    free(s->infinite);
-    free(s->risk);
+    size_t rows = (size_t)night->stripes.slab_rows, n_risks = rows * (size_t)night->bundle->model->n_outputs;
+    bool gathers = night->stripes.rank == 0 && night->stripes.n_ranks > 1;
+    for (int i = 0; i < N_SLABS; i++) NS_TRY(open_slab(&all->slab[i], night));
+    for (int i = 0; i < N_OTHERS && gathers; i++) {
+        all->other[i].status = malloc(rows);
+        all->other[i].risk = malloc(n_risks * sizeof *all->other[i].risk);
+        if (all->other[i].status == NULL || all->other[i].risk == NULL) return ns_fail(NS_ENOMEM, "no memory for a slab of risks");
+    }
+    return NS_OK;
+}
+
+static void close_all(waves *all)
+{
+    for (int i = 0; i < N_SLABS; i++) {
+        slab *s = &all->slab[i];
+        ns_id_reader_close(&s->ids);
+        free(s->id_word);
+        free(s->status);
+        free(s->infinite);
+        free(s->risk);
+    }
+    for (int i = 0; i < N_OTHERS; i++) {
+        free(all->other[i].status);
+        free(all->other[i].risk);
+    }
 }
 
 /* All rows, on their way to take; nothing of them is in use after. Collective. */
 static ns_status score_rows(ns_night *night, ns_night_take take, void *context)
 {
-    slab pair[2] = {{.ids = {0}}}; /* one is scored while take still has the other */
-    ns_status status = open_slab(&pair[0], night);
-    if (status == NS_OK) status = open_slab(&pair[1], night);
+    waves all = {.slab = {{.ids = {0}}}};
+    ns_status status = open_all(&all, night);
     if (status == NS_OK) status = ns_night_create_fingerprint(night);
     memset(night->counts, 0, sizeof night->counts);
     status = ns_agree(status, night->comm);
-    if (status == NS_OK) status = score_waves(night, pair, take, context);
+    if (status == NS_OK) status = score_waves(night, &all, take, context);
     double start = ns_seconds();
     ns_status taken = night->stripes.rank == 0 ? take(context, NULL) : NS_OK;
     night->seconds.write += ns_seconds() - start;
-    close_slab(&pair[0]);
-    close_slab(&pair[1]);
+    close_all(&all);
     return status == NS_OK ? ns_agree(taken, night->comm) : status; /* failed: on all ranks, in the words of the first */
 }
 

@@ -122,7 +122,8 @@ static ns_status score_rest(const slab *s, ns_scorer *scorer)
     for (int32_t f = 0; f < s->model->n_features; f++)
         failed |= fill_feature(s, f, s->bins + omp_get_thread_num() * s->most_rows) != NS_OK;
     if (failed != 0) return ns_last_error()->code; /* a GPU was lost */
-    return s->data->device->scorer->score_slab(scorer, &rows);
+    NS_TRY(s->data->device->scorer->score_slab(scorer, &rows));
+    return s->data->device->scorer->wait(scorer, 0);
 }
 
 /* Kept rows [from, to) of the table. */

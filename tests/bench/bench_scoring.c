@@ -109,6 +109,7 @@ int main(int argc, char **argv)
         double start = seconds(CLOCK_MONOTONIC), start_cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
         need(device->scorer->create(&scorer, device, &plan));
         need(device->scorer->score_slab(scorer, &slab));
+        need(device->scorer->wait(scorer, 0));
         device->scorer->destroy(&scorer);
         wall[run] = seconds(CLOCK_MONOTONIC) - start;
         cpu[run] = seconds(CLOCK_PROCESS_CPUTIME_ID) - start_cpu;

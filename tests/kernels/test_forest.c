@@ -362,7 +362,7 @@ static void every_entry_is_set(void **state)
     assert_true(strcmp(f->name, test_backend) == 0 && strcmp(s->name, test_backend) == 0);
     assert_true(f->create && f->count_slab && f->count_done && f->bin_slab && f->put_cuts &&
                 f->read_bins && f->seal && f->round && f->read_margins && f->cuts && f->quantiles && f->base && f->destroy);
-    assert_true(s->create && s->score_slab && s->destroy);
+    assert_true(s->create && s->score_slab && s->wait && s->destroy);
     ns_device_close(&device);
 }
 

@@ -102,6 +102,7 @@ static ns_status score(ns_device *device, const ns_forest *forest, const ns_tree
     }
     ns_score_slab slab = {.n_rows = ROWS, .columns = columns, .risk = risk};
     status = device->scorer->score_slab(scorer, &slab);
+    if (status == NS_OK) status = device->scorer->wait(scorer, 0);
     device->scorer->destroy(&scorer);
     return status;
 }

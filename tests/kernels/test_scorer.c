@@ -128,6 +128,7 @@ static void score(const ns_trees *trees, const char *level, int n_threads, ns_pr
     CHECK_OK(device->scorer->create(&scorer, device, &plan));
     ns_score_slab slab = {.n_rows = n, .columns = columns, .margin = margin, .risk = risk};
     CHECK_OK(device->scorer->score_slab(scorer, &slab));
+    CHECK_OK(device->scorer->wait(scorer, 0));
     device->scorer->destroy(&scorer);
     ns_device_close(&device);
 }
