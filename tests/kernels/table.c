@@ -393,7 +393,9 @@ static void score_slabs(ns_device *device, ns_scorer *scorer, const test_table *
             const void *from = t->kind[f] == NS_NUMBER ? (const void *)(t->number[f] + first) : (const void *)(t->bin[f] + first);
             memcpy(cells + f * each, from, (size_t)n * sizeof *cells);
         }
-        ns_score_slab slab = {.n_rows = n, .columns = columns, .margin = margin + first * n_outputs, .risk = risk + first * n_outputs};
+        ns_score_slab slab = {.n_rows = n, .columns = columns};
+        if (margin != NULL) slab.margin = margin + first * n_outputs;
+        if (risk != NULL) slab.risk = risk + first * n_outputs;
         CHECK_OK(device->scorer->score_slab(scorer, &slab));
         memset(cells, 0x55, (size_t)(t->n_features * each) * sizeof *cells);
         CHECK_OK(device->scorer->wait(scorer, 1));
